@@ -1,0 +1,5 @@
+"""``python -m harness`` is ``imaml-bench``."""
+
+from harness.cli import main
+
+main()

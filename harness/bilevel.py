@@ -1,0 +1,52 @@
+"""What every estimator is given: a problem and a task of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from harness.pytree import Params
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: the data its two losses take."""
+
+    support: Any
+    """Data of the inner loss."""
+    query: Any
+    """Data of the outer loss."""
+
+
+class Problem(Protocol):
+    """A bilevel problem: adapt ``theta`` to a task by its inner loss, judge the result by its outer loss.
+
+    The losses are pure functions of their arguments, twice differentiable in ``params``, and return scalars. The
+    proximal term (λ/2)‖φ − θ‖² is not part of the inner loss: the estimator adds it.
+    """
+
+    def theta(self) -> Params:
+        """The meta-parameters: the same values at every call, in fresh tensors or shared ones nobody writes to."""
+        ...
+
+    def inner_loss(self, params: Params, support: Any) -> Tensor:
+        """L̂(φ) on a task's support data."""
+        ...
+
+    def outer_loss(self, params: Params, query: Any) -> Tensor:
+        """L(φ) on a task's query data."""
+        ...
+
+    def tasks(self, n: int, seed: int) -> Sequence[Task]:
+        """``n`` tasks, the same for the same seed."""
+        ...
+
+
+@runtime_checkable
+class ClosedForm(Protocol):
+    """A problem whose implicit meta-gradient has a closed form."""
+
+    def implicit_meta_gradient(self, task: Task, theta: Params, lam: float) -> Params:
+        """d/dθ L(φ*(θ)) at the exact minimiser φ* of L̂(φ) + (λ/2)‖φ − θ‖² (paper, Definition 3)."""
+        ...

@@ -1,0 +1,152 @@
+"""A cell (one point of the grid) and its measurement, as they are stored.
+
+Nothing here imports torch: reports, comparisons and listings read these without it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+"""Version of the stored cell, measurement and manifest.
+
+1: the first.
+"""
+
+Scalar: TypeAlias = bool | int | float | str
+Value: TypeAlias = Scalar | list[Scalar]
+Dtype: TypeAlias = Literal["float64", "float32", "bfloat16"]
+Pass: TypeAlias = Literal["memory", "counters", "time", "accuracy"]
+Reference: TypeAlias = Literal["backprop", "implicit"]
+
+
+class Model(BaseModel):
+    """Immutable, closed to unknown keys; non-finite numbers survive JSON as strings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Part(Model):
+    """A named part with its parameters: a problem or an estimator."""
+
+    name: str
+    parameters: dict[str, Value] = {}
+
+
+class Cell(Model):
+    """One point of the grid: everything that determines what is measured, and nothing else but a label and limits."""
+
+    problem: Part
+    estimator: Part
+    """The estimator without ``steps``, with its inner solver, learning rate and proximal strength."""
+    label: str
+    """What figures and tables call the estimator; not part of the key."""
+    steps: int = Field(gt=0)
+    """K, inner steps."""
+    tasks: int = Field(default=1, gt=0)
+    """Tasks in the meta-batch; the meta-gradient is their mean."""
+    dtype: Dtype = "float32"
+    device: str = "cpu"
+    """``cpu`` or ``cuda:I``."""
+    threads: int = Field(default=1, gt=0)
+    """CPU threads torch may use."""
+    seed: int = 0
+    draws: int = Field(default=1, gt=0)
+    """Accuracy is measured on problems and tasks of this many seeds: seed, seed + 1, …"""
+    measure: tuple[Pass, ...] = ("memory", "counters", "time")
+    references: tuple[Reference, ...] = ()
+    """What accuracy is measured against: exact backprop through the K steps, the exact implicit gradient."""
+    min_samples: int = Field(default=3, gt=0)
+    """Fewest timed repetitions."""
+    min_seconds: float = Field(default=0.2, ge=0)
+    """Repeat until the timed repetitions add up to this."""
+    time_limit_seconds: float = Field(default=600.0, gt=0)
+    """The worker is killed after this long; not part of the key."""
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of the content, 16 hexadecimal digits."""
+        content = self.model_dump(mode="json", exclude={"label", "time_limit_seconds"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Status(StrEnum):
+    """How a cell ended. A failure is a result: stored, shown, and retried on the next run."""
+
+    OK = "ok"
+    OOM = "oom"
+    """An allocation failed."""
+    TIMEOUT = "timeout"
+    CRASH = "crash"
+    """An exception, or the worker died of a signal."""
+    DIVERGED = "diverged"
+    """The meta-gradient is not finite."""
+    SKIPPED = "skipped"
+
+
+class Measurement(Model):
+    """What became of a cell."""
+
+    schema_version: int = SCHEMA_VERSION
+    key: str
+    cell: Cell
+    status: Status
+    reason: str | None = None
+    """Why, in one line, where the status is not ``ok``."""
+    started_at: str
+    """UTC, ISO 8601."""
+    metrics: dict[str, list[float]] = {}
+    """Every sample, by metric; the names are those of :data:`METRICS`. A failed cell keeps what it had measured."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a measured number is."""
+
+    unit: str
+    meaning: str
+    deterministic: bool
+    """The same number at every run on the same software: fit for a gate."""
+
+
+def _accuracy(reference: str) -> dict[str, Metric]:
+    return {
+        f"{reference}_relative_error": Metric(
+            "1", f"‖g − g_ref‖ / ‖g_ref‖ in float64 against the {reference} reference, a sample a seed", True
+        ),
+        f"{reference}_cosine": Metric("1", f"cosine similarity to the {reference} reference, in float64", True),
+        f"{reference}_norm_ratio": Metric("1", f"‖g‖ / ‖g_ref‖ against the {reference} reference, in float64", True),
+    }
+
+
+METRICS: dict[str, Metric] = {
+    "wall_seconds": Metric("s", "wall time of one meta-gradient of the meta-batch, device synchronised", False),
+    "cuda_seconds": Metric("s", "time of the same between two CUDA events", False),
+    "peak_bytes": Metric(
+        "B", "allocator's peak over the baseline (data and θ in place) during one meta-gradient", True
+    ),
+    "baseline_bytes": Metric("B", "allocator's live bytes before the meta-gradient (CUDA only)", True),
+    "rss_peak_bytes": Metric("B", "growth of the process's peak resident memory over its baseline, host side", False),
+    "flops": Metric("FLOP", "floating point operations of matrix products and convolutions in one meta-gradient", True),
+    "gradient_count": Metric("1", "gradients of the inner or outer loss evaluated", True),
+    "hvp_count": Metric("1", "Hessian-vector products evaluated", True),
+    "step_size_hvp_count": Metric("1", 'Hessian-vector products spent on choosing lr = "auto"', True),
+    "query_loss": Metric("1", "outer loss at φ_K", True),
+    "inner_residual": Metric("1", "‖∇G(φ_K)‖ / ‖∇G(θ)‖, in float64", True),
+    "linear_residual": Metric("1", "‖b − Bx‖ / ‖b‖ of the implicit method's linear system, in float64", True),
+    "negative_curvature": Metric(
+        "1", "1 where CG met a direction of negative curvature: the method's premise fails", True
+    ),
+    **_accuracy("backprop"),
+    **_accuracy("implicit"),
+    "rounding_relative_error": Metric(
+        "1", "‖g − g_64‖ / ‖g_64‖: the same estimator in the cell's dtype against itself in float64", True
+    ),
+    "overhead_seconds": Metric("s", "time the harness spent on the cell besides the cell's own work", False),
+}
+"""Every metric a measurement may hold."""

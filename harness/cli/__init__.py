@@ -1,0 +1,43 @@
+"""The command ``imaml-bench``: one file a verb.
+
+What a verb needs is imported inside it, so that ``--help`` and ``list`` answer at once.
+"""
+
+import sys
+
+import typer
+
+from harness.cli import list as list_verb
+from harness.cli import plan, report, run
+from harness.errors import BadInput
+
+EXIT_CODES = """
+Exit codes: 0 done; 1 an expectation failed; 2 bad input; 3 some cells failed; 130 interrupted.
+"""
+
+app = typer.Typer(
+    help="Measure MAML against implicit MAML: wall time, peak memory and meta-gradient accuracy over inner steps.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command(name="run", epilog=EXIT_CODES)(run.run)
+app.command(name="report")(report.report)
+app.command(name="plan")(plan.plan)
+app.command(name="list")(list_verb.list_parts)
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on stderr and exit code 2."""
+    try:
+        app()
+    except BadInput as error:
+        print(f"imaml-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("imaml-bench: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)

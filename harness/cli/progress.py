@@ -1,0 +1,136 @@
+"""What ``imaml-bench run`` says while it runs."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from harness.cell import METRICS, Cell, Measurement, Status
+from harness.statistics import summarise
+from harness.units import quantity
+
+SHOWN = {
+    "peak_bytes": "peak",
+    "wall_seconds": "time",
+    "backprop_relative_error": "error to backprop",
+    "implicit_relative_error": "error to implicit",
+}
+"""Metrics on the line of a finished cell."""
+
+
+def listener_for(*, as_json: bool, quiet: bool, terminal: bool) -> "Quiet":
+    """The listener that says as much as is wanted."""
+    if as_json:
+        return Json()
+    if quiet:
+        return Quiet()
+    return Bar() if terminal else Lines()
+
+
+class Quiet:
+    """Counts, and says nothing."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self.finished = 0
+        self.before = 0
+        self.total = 0
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def planned(self, cells: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
+        """The run begins."""
+        self.total, self.before = len(cells), done
+
+    def measured(self, measurement: Measurement) -> None:
+        """A cell has ended."""
+        self.finished += 1
+        self.failed += measurement.status is not Status.OK
+
+    def summary(self) -> str:
+        """What the run came to, in words."""
+        words = f"{self.finished} of {self.total} cells measured"
+        if self.before:
+            words += f", {self.before} were there already"
+        return words + (f", {self.failed} failed" if self.failed else "")
+
+
+class Json(Quiet):
+    """Each measurement as a line of JSON on stdout."""
+
+    def measured(self, measurement: Measurement) -> None:
+        """A cell has ended."""
+        super().measured(measurement)
+        print(measurement.model_dump_json(), flush=True)
+
+
+class Lines(Quiet):
+    """A line a finished cell."""
+
+    def planned(self, cells: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
+        """The run begins."""
+        super().planned(cells, done, notices)
+        for notice in notices:
+            self.say(f"note: {notice}")
+
+    def measured(self, measurement: Measurement) -> None:
+        """A cell has ended."""
+        super().measured(measurement)
+        self.say(f"[{self.before + self.finished}/{self.total}] {_line(measurement)}")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, flush=True)
+
+
+class Bar(Lines):
+    """The same lines above a live bar with the time left, which counts inner steps rather than cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=self._console, transient=True)
+        self._bar = self._progress.add_task("starting", total=None)
+
+    def __enter__(self) -> None:
+        self._progress.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def planned(self, cells: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
+        """The run begins."""
+        super().planned(cells, done, notices)
+        self._progress.update(self._bar, description="measuring", total=sum(map(_weight, cells)))
+
+    def measured(self, measurement: Measurement) -> None:
+        """A cell has ended."""
+        super().measured(measurement)
+        self._progress.advance(self._bar, _weight(measurement.cell))
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(text, markup=False, highlight=False)
+
+
+def _weight(cell: Cell) -> int:
+    """About what a cell takes: its steps and as much as a few more."""
+    return cell.steps + 4
+
+
+def _line(measurement: Measurement) -> str:
+    cell = measurement.cell
+    words = [f"K={cell.steps:<3} {cell.label:<20} {measurement.status}"]
+    if measurement.reason:
+        words.append(measurement.reason)
+    words += [
+        f"{name} {quantity(summarise(measurement.metrics[metric]).median, METRICS[metric].unit)}"
+        for metric, name in SHOWN.items()
+        if metric in measurement.metrics
+    ]
+    return "  ".join(words)

@@ -1,0 +1,24 @@
+"""``imaml-bench report``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import JsonOption
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, shown on one page.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the report; 'report' in the first run by default.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw the figures, tables and the page of one or several runs."""
+    from harness.report import write_report
+    from harness.store import load_run
+
+    page = write_report([load_run(run) for run in runs], out or runs[0] / "report")
+    print(json.dumps({"page": str(page)}) if as_json else page)

@@ -1,0 +1,77 @@
+"""The worker's side: measures one cell, says what it found, and dies with whoever started it."""
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from pathlib import Path
+from threading import Thread
+from time import perf_counter
+from typing import Any
+
+from harness.cell import Cell, Status
+from harness.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Metrics of a pass that has ended."""
+
+    metrics: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last message."""
+
+    status: Status
+    reason: str | None
+    work_seconds: float
+    """Time from the first line of the cell's own work to its last."""
+
+
+def child(cell_json: str, plugins: tuple[str, ...], sender: Connection) -> None:
+    """Measure the cell and send what comes of it; never returns."""
+    os.setsid()
+    _prefer_as_victim()
+    Thread(target=_die_with_parent, daemon=True).start()
+    start = perf_counter()
+    for plugin in plugins:
+        import_module(plugin)
+    from harness.worker import measure
+
+    outcome = measure(Cell.model_validate_json(cell_json), lambda metrics: sender.send(Progress(metrics)))
+    sender.send(Finished(outcome.status, outcome.reason, perf_counter() - start))
+    sender.close()
+    os._exit(0)
+
+
+def answer(function: str, arguments: tuple[Any, ...], plugins: tuple[str, ...], sender: Connection) -> None:
+    """Send what ``module:function`` returns, or the :class:`BadInput` it raises."""
+    for plugin in plugins:
+        import_module(plugin)
+    module, _, name = function.partition(":")
+    try:
+        sender.send(getattr(import_module(module), name)(*arguments))
+    except BadInput as error:
+        sender.send(error)
+
+
+def ready() -> None:
+    """What a caller asks to wait until the fork server has everything imported."""
+
+
+def _prefer_as_victim() -> None:
+    """Where memory runs out, let the kernel kill this process rather than the one that holds the results."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,193 @@
+"""A fresh process for every cell, forked from a server that has torch imported."""
+
+import signal
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from os import environ, killpg
+from sys import modules
+from time import perf_counter
+from types import ModuleType
+from typing import Any
+
+from harness.cell import Cell, Measurement, Status
+from harness.errors import BadInput
+from harness.executors.child import Finished, Progress, answer, child
+
+PRELOAD = [
+    "torch.autograd.profiler",
+    "torch._dynamo",
+    "torch.utils.flop_counter",
+    "harness.data.glyphs",
+    "harness.estimators.first_order",
+    "harness.estimators.implicit",
+    "harness.estimators.replay",
+    "harness.estimators.unrolled",
+    "harness.executors.child",
+    "harness.inner",
+    "harness.problems.conv4",
+    "harness.problems.linear",
+    "harness.worker",
+]
+"""What the fork server imports once, so that a cell starts in milliseconds instead of the seconds torch takes.
+
+None of it may start a thread or touch CUDA.
+"""
+
+SERVER_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # a process that forks must have one thread
+    "KINETO_LOG_LEVEL": "99",  # the profiler's own log lines are noise on the user's terminal
+    "GOMP_SPINCOUNT": "10000",  # threads that spin for long make a busy machine 20 times slower
+}
+"""What the workers' environment says where the user's says nothing."""
+
+
+class LocalExecutor:
+    """Measures cells one after another on this machine, so that none disturbs another.
+
+    Args:
+        plugins: Modules each worker imports first, for parts registered by hand instead of by entry points.
+    """
+
+    def __init__(self, plugins: Iterable[str] = ()) -> None:
+        self._plugins = tuple(plugins)
+        self._context = get_context("forkserver")
+
+    def start(self) -> None:
+        """Start the fork server now, so that it imports torch while the caller does something else."""
+        from multiprocessing.forkserver import ensure_running, set_forkserver_preload
+
+        set_forkserver_preload(PRELOAD)
+        with _server_environment():
+            ensure_running()
+
+    def ask(self, function: str, *arguments: Any) -> Any:
+        """The result of ``module:function`` called in a worker, where torch and CUDA may be touched.
+
+        Raises:
+            BadInput: The function raised it.
+            RuntimeError: The worker died; its traceback is on stderr.
+        """
+        self.start()
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=answer, args=(function, arguments, self._plugins, sender))
+        with _without_main():
+            process.start()
+        sender.close()
+        try:
+            result = receiver.recv()
+        except EOFError:
+            raise RuntimeError(f"{function} failed in its worker") from None
+        finally:
+            process.join()
+            receiver.close()
+        if isinstance(result, BadInput):
+            raise result
+        return result
+
+    def run(self, cells: Iterable[Cell]) -> Iterator[Measurement]:
+        """Measure each cell; whatever becomes of it is a measurement, and the next one goes on."""
+        self.ask("harness.executors.child:ready")
+        for cell in cells:
+            yield self._measure(cell)
+
+    def _measure(self, cell: Cell) -> Measurement:
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        start = perf_counter()
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=child, args=(cell.model_dump_json(), self._plugins, sender))
+        with _without_main():
+            process.start()
+        sender.close()
+        record = _Record()
+        try:
+            record.follow(process, receiver, cell.time_limit_seconds)
+        finally:
+            _kill_group(process)
+            process.join()
+            receiver.close()
+        status, reason = record.outcome(process.exitcode, cell.time_limit_seconds)
+        process.close()
+        if record.finished is not None:
+            record.metrics["overhead_seconds"] = [perf_counter() - start - record.finished.work_seconds]
+        return Measurement(
+            key=cell.key, cell=cell, status=status, reason=reason, started_at=started_at, metrics=record.metrics
+        )
+
+
+@dataclass
+class _Record:
+    """What a worker has told so far."""
+
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    finished: Finished | None = None
+    timed_out: bool = False
+
+    def follow(self, process: ForkServerProcess, receiver: Connection, time_limit_seconds: float) -> None:
+        """Read messages, asleep in between, until the worker finishes, dies or runs out of time."""
+        deadline = perf_counter() + time_limit_seconds
+        while self.finished is None:
+            ready = wait([receiver, process.sentinel], timeout=max(0.0, deadline - perf_counter()))
+            if not ready:
+                self.timed_out = True
+                return
+            if receiver not in ready:
+                return
+            try:
+                message: Progress | Finished = receiver.recv()
+            except EOFError:
+                process.join()
+                return
+            if isinstance(message, Finished):
+                self.finished = message
+            else:
+                for name, samples in message.metrics.items():
+                    self.metrics.setdefault(name, []).extend(samples)
+
+    def outcome(self, exit_code: int | None, time_limit_seconds: float) -> tuple[Status, str | None]:
+        """The cell's status and its reason."""
+        if self.finished is not None:
+            return self.finished.status, self.finished.reason
+        if self.timed_out:
+            return Status.TIMEOUT, f"not finished after {time_limit_seconds:g} s"
+        if exit_code is not None and exit_code < 0:
+            name = signal.Signals(-exit_code).name
+            hint = ", perhaps by the kernel for want of memory" if name == "SIGKILL" else ""
+            return Status.CRASH, f"the worker was killed by {name}{hint}"
+        return Status.CRASH, f"the worker exited with code {exit_code} before it finished"
+
+
+def _kill_group(process: ForkServerProcess) -> None:
+    """End the worker and whatever it started."""
+    if process.pid is not None:
+        try:
+            killpg(process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            process.kill()
+
+
+@contextmanager
+def _server_environment() -> Generator[None]:
+    before = {name: environ.get(name) for name in SERVER_ENVIRONMENT}
+    environ.update({name: value for name, value in SERVER_ENVIRONMENT.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                environ.pop(name, None)
+
+
+@contextmanager
+def _without_main() -> Generator[None]:
+    """Hide the caller's main module, which a new process would otherwise import again, whatever it does on import."""
+    main = modules["__main__"]
+    modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        modules["__main__"] = main

@@ -1,0 +1,48 @@
+"""What a run was: the suite, the machine and the software, as stored in ``manifest.json``."""
+
+from harness.cell import SCHEMA_VERSION, Model
+
+
+class SuiteIdentity(Model):
+    """Which suite the run measures."""
+
+    name: str
+    title: str
+    digest: str
+    """SHA-256 of the suite file's text."""
+
+
+class Machine(Model):
+    """What the numbers depend on: a run continues only where all of this is the same."""
+
+    system: str
+    processor: str
+    logical_cores: int
+    memory_bytes: int
+    device: str
+    """``cpu`` or ``cuda:I``."""
+    device_name: str
+    device_uuid: str | None = None
+    device_memory_bytes: int | None = None
+    driver: str | None = None
+    threads: int
+    python: str
+    torch: str
+    harness: str
+
+
+class Manifest(Model):
+    """``manifest.json`` of a run directory."""
+
+    schema_version: int = SCHEMA_VERSION
+    suite: SuiteIdentity
+    machine: Machine
+    created_at: str
+    """UTC, ISO 8601."""
+    command: list[str]
+    git_revision: str | None = None
+    git_dirty: bool | None = None
+    planned: list[str]
+    """Keys of the cells this run is to hold, in order."""
+    overhead_seconds_median: float | None = None
+    """Median time a cell cost besides its own work, over all cells of the run; known once the run has ended."""

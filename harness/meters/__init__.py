@@ -1,0 +1,1 @@
+"""Meters: what is measured about one call, each in a pass of its own."""

@@ -1,0 +1,120 @@
+"""Names of problems, estimators and other parts, resolved to their classes only when one is used.
+
+Built-in parts are listed as ``module:attribute`` strings, so that listing names imports nothing. Other packages join
+through the entry point groups ``imaml_bench.problems``, ``imaml_bench.estimators``, and so on.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from inspect import Parameter, signature
+from typing import Any
+
+from harness.errors import BadInput, unknown
+
+
+class Registry:
+    """The parts of one kind, by name.
+
+    Args:
+        kind: What the parts are, in the singular, for error messages ("estimator").
+        group: The entry point group other packages register theirs under.
+        builtin: Name to ``module:attribute``.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.group = group
+        self._targets: dict[str, str | Callable[..., Any]] = dict(builtin)
+
+    def register(self, name: str, part: Callable[..., Any]) -> None:
+        """Add a part to this process's registry. A worker process sees it only if a preloaded module registers it."""
+        if name in self._targets:
+            raise BadInput(f"{self.kind} '{name}' is already registered")
+        self._targets[name] = part
+
+    def names(self) -> list[str]:
+        """All known names: the built-in ones in their order, then those of other packages."""
+        return [*self._targets, *(name for name in self._plugins() if name not in self._targets)]
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """The part called ``name``.
+
+        Raises:
+            BadInput: No such part; the message suggests the nearest name.
+        """
+        target = self._targets.get(name)
+        if target is None:
+            plugins = self._plugins()
+            if name not in plugins:
+                raise unknown(self.kind, name, self.names())
+            target = plugins[name].load()
+        elif isinstance(target, str):
+            module, _, attribute = target.partition(":")
+            target = getattr(import_module(module), attribute)
+        self._targets[name] = target
+        return target
+
+    def create(self, name: str, **parameters: Any) -> Any:
+        """Build the part called ``name``.
+
+        Raises:
+            BadInput: No such part, a parameter it does not take or lacks, or a value out of its range.
+        """
+        part = self.get(name)
+        try:
+            _check_parameters(part, parameters)
+            return part(**parameters)
+        except BadInput as error:
+            raise BadInput(f"{self.kind} '{name}': {error}") from None
+
+    def _plugins(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self.group)}
+
+
+def _check_parameters(part: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    accepted = signature(part).parameters
+    if any(p.kind is Parameter.VAR_KEYWORD for p in accepted.values()):
+        return
+    for key in given:
+        if key not in accepted:
+            raise unknown("parameter", key, accepted)
+    missing = [key for key, p in accepted.items() if p.default is Parameter.empty and key not in given]
+    if missing:
+        raise BadInput(f"needs {', '.join(missing)}")
+
+
+PROBLEMS = Registry(
+    "problem",
+    "imaml_bench.problems",
+    {
+        "linear": "harness.problems.linear:LinearRegression",
+        "conv4": "harness.problems.conv4:Conv4",
+    },
+)
+
+ESTIMATORS = Registry(
+    "estimator",
+    "imaml_bench.estimators",
+    {
+        "maml": "harness.estimators.unrolled:Maml",
+        "maml-replay": "harness.estimators.replay:MamlReplay",
+        "fomaml": "harness.estimators.first_order:Fomaml",
+        "imaml-cg": "harness.estimators.implicit:ImamlCg",
+    },
+)
+
+INNER_SOLVERS = Registry(
+    "inner solver",
+    "imaml_bench.inner_solvers",
+    {"gd": "harness.inner.gradient_descent:GradientDescent"},
+)
+
+IMAGE_SOURCES = Registry(
+    "image source",
+    "imaml_bench.image_sources",
+    {
+        "glyphs": "harness.data.glyphs:Glyphs",
+        "omniglot": "harness.data.omniglot:Omniglot",
+    },
+)

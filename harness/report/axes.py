@@ -1,0 +1,125 @@
+"""Logarithmic axes that also have a place for zero and for cells that failed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from harness.units import quantity
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Range:
+    """A logarithmic value axis."""
+
+    low: float
+    high: float
+    zero: float | None
+    """Where zeros are drawn; ``None`` where there are none."""
+
+    def place(self, value: float) -> float:
+        """Where ``value`` is drawn."""
+        return self.zero if value <= 0 and self.zero is not None else _bounded(value)
+
+
+def value_range(values: Sequence[float], exact_zero: bool) -> Range:
+    """A range for ``values``, at least a decade, so that noise about a constant looks like one.
+
+    Args:
+        values: At least one; those not above 0 get a place a decade or more below the least positive one.
+        exact_zero: A zero means equal to the last bit: its place is at most 1e-17, below float64's rounding.
+    """
+    positive = [_bounded(value) for value in values if value > 0]
+    low, high = (math.log10(min(positive)), math.log10(max(positive))) if positive else (-1.0, 0.0)
+    zero = None
+    if len(positive) < len(values):
+        zero = min(math.floor(low) - 1.0, -17.0 if exact_zero else math.inf)
+        low = zero
+    missing = max(0.0, 1.0 - (high - low)) / 2
+    margin = 0.05 * (high - low + 2 * missing)
+    low, high = low - missing - margin, high + missing + margin
+    return Range(10.0**low, 10.0**high, None if zero is None else 10.0**zero)
+
+
+def _bounded(value: float) -> float:
+    """Kept within what an axis can hold with room to spare."""
+    return min(max(value, 1e-100), 1e100)
+
+
+def draw_steps_axis(axes: Axes, steps: Sequence[int]) -> None:
+    """A base-2 axis of K with ticks at the measured ones, as many as fit."""
+    axes.set_xscale("log", base=2)
+    low, high = math.log2(steps[0]), math.log2(steps[-1])
+    margin = 0.05 * (high - low) or 0.5
+    axes.set_xlim(2 ** (low - margin), 2 ** (high + margin))
+    shown: list[int] = []
+    for step in sorted(steps, key=lambda step: (step & (step - 1) != 0, step)):  # powers of two first
+        if all(abs(math.log2(step / other)) >= (high - low) / 12 for other in shown):
+            shown.append(step)
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_major_formatter(FixedFormatter([str(step) for step in shown]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("inner steps K")
+
+
+def draw_value_axis(axes: Axes, span: Range, unit: str, zero_label: str, headroom: float) -> None:
+    """A base-10 axis with ticks in words ("20 ms", "10⁻⁵").
+
+    Args:
+        axes: To set up.
+        span: What it is to show.
+        unit: The metric's.
+        zero_label: Tick label at the place of zeros.
+        headroom: Share of the axis kept free at its top.
+    """
+    axes.set_yscale("log")
+    top = math.log10(span.low) + (math.log10(span.high) - math.log10(span.low)) / (1 - headroom)
+    axes.set_ylim(span.low, 10.0**top)
+    ticks = _ticks(span, unit)
+    if span.zero is not None:
+        ticks[span.zero] = zero_label
+        axes.axhline(span.zero, color="0.6", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.yaxis.set_major_formatter(FixedFormatter(list(ticks.values())))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+
+
+def _ticks(span: Range, unit: str) -> dict[float, str]:
+    """Labels of 1, 2, 5, 10… over up to two and a half decades, else of powers of ten; none near the place of zeros."""
+    low = math.log10(span.low) if span.zero is None else math.log10(span.zero) + 0.5
+    high = math.log10(span.high)
+    exponents = range(math.floor(low), math.ceil(high) + 1)
+    if high - low <= 2.5:
+        all_ticks = [digit * 10.0**exponent for exponent in exponents for digit in (1, 2, 5)]
+        labels = {tick: quantity(tick, unit, digits=1) for tick in all_ticks}
+    else:
+        stride = math.ceil((high - low) / 8)
+        kept = [exponent for exponent in exponents if exponent % stride == 0]
+        labels = {10.0**exponent: _power_label(exponent, unit) for exponent in kept}
+    return {tick: label for tick, label in labels.items() if low <= math.log10(tick) <= high}
+
+
+def _power_label(exponent: int, unit: str) -> str:
+    return f"10{str(exponent).translate(_SUPERSCRIPTS)}" if unit == "1" else quantity(10.0**exponent, unit)
+
+
+def failure_rows(count: int) -> float:
+    """Height of a row of failure marks where there are ``count``, as a share of the axis: at most 40 % in all."""
+    return min(0.055, 0.4 / max(count, 1))
+
+
+def draw_failures(axes: Axes, rows: Sequence[tuple[Mapping[int, str], object]]) -> None:
+    """Marks at the axis's top, a row a curve: each row is K to marker, and a colour."""
+    height = failure_rows(len(rows))
+    for row, (marks, colour) in enumerate(rows):
+        for steps, marker in marks.items():
+            axes.plot(
+                [steps], [1 - height * (row + 0.6)], marker=marker, color=colour, linestyle="none",
+                transform=axes.get_xaxis_transform(), markersize=5.5, markeredgewidth=1.4, zorder=4,
+            )  # fmt: skip

@@ -1,0 +1,179 @@
+"""What the numbers say, in sentences computed from them. Where they do not suffice there is no sentence."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.cell import Status
+from harness.report.settings import Curve, Setting
+from harness.scaling import Law, Scaling, scaling
+from harness.statistics import Summary
+from harness.units import number, quantity
+
+REFERENCES = {
+    "backprop_relative_error": "exact backprop through the same K steps",
+    "implicit_relative_error": "the exact implicit gradient",
+}
+_GROWING = {"peak_bytes": ("Peak memory", "B"), "wall_seconds": ("Wall time", "s")}
+SEEDS_TO_COMPARE = 4
+"""Fewest samples whose quartiles may tell two estimators apart."""
+WORTH_COMPARING = 1.05
+"""Least ratio of the most to the least that is mentioned."""
+_FAILED = {
+    Status.OOM: "ran out of memory",
+    Status.TIMEOUT: "hit the time limit",
+    Status.CRASH: "crashed",
+    Status.DIVERGED: "diverged",
+    Status.SKIPPED: "was skipped",
+}
+
+
+def findings(setting: Setting) -> list[str]:
+    """The setting's findings, the figures' in their order first."""
+    sentences = [
+        *(accuracy(setting, metric) for metric in REFERENCES),
+        *(growth(setting, metric) for metric in _GROWING),
+        rounding(setting),
+        negative_curvature(setting),
+        failures(setting),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def accuracy(setting: Setting, metric: str) -> str | None:
+    """Relative errors against one reference at the largest K measured, smallest first."""
+    points = {curve: curve.points(metric) for curve in setting.curves}
+    last = max((steps for by_steps in points.values() for steps in by_steps), default=None)
+    if last is None:
+        return None
+    at_last = {curve: by_steps[last] for curve, by_steps in points.items() if last in by_steps}
+    ranked = sorted(at_last.items(), key=lambda item: item[1].median)
+    errors = _listed([f"{_quoted(curve.label)} {_error(point.median)}" for curve, point in ranked])
+    counts = {point.count for point in at_last.values()}
+    median = f" (median of {counts.pop()} seeds)" if counts != {1} and len(counts) == 1 else ""
+    sentence = f"Relative error against {REFERENCES[metric]} at K = {last}{median}: {errors}."
+    return " ".join([sentence, *(_against_maml(at_last) if metric == "implicit_relative_error" else ())])
+
+
+def _against_maml(points: Mapping[Curve, Summary]) -> list[str]:
+    """Who is nearer to the implicit gradient than MAML and who is farther, where the quartiles do not overlap."""
+    maml = next((point for curve, point in points.items() if curve.estimator == "maml"), None)
+    if maml is None or min(point.count for point in points.values()) < SEEDS_TO_COMPARE:
+        return []
+    nearer = [curve.label for curve, point in points.items() if point.high < maml.low]
+    farther = [curve.label for curve, point in points.items() if point.low > maml.high]
+    return [
+        f"Clearly {word} than MAML: {_names(labels)}."
+        for word, labels in (("nearer", nearer), ("farther off", farther))
+        if labels
+    ]
+
+
+def growth(setting: Setting, metric: str) -> str | None:
+    """The law in K of each estimator, and how far apart they are at the largest K that all of them reach."""
+    title, unit = _GROWING[metric]
+    medians = {curve: curve.medians(metric) for curve in setting.curves}
+    laws = {curve.label: scaling(metric, values) for curve, values in medians.items() if len(values) > 1}
+    if not laws:
+        return None
+    first, last = min(law.first[0] for law in laws.values()), max(law.last[0] for law in laws.values())
+    clauses = [
+        f"{_quoted(label)} {law.words()}{_range(law, first, last)}"
+        for label, law in laws.items()
+        if law.law is not Law.FLAT
+    ]
+    clauses += _flat({label: law for label, law in laws.items() if law.law is Law.FLAT}, unit, first, last)
+    sentence = f"{title} from K = {first} to {last}: {'; '.join(clauses)}."
+    return " ".join([sentence, *_extremes(medians, unit)])
+
+
+def _flat(laws: Mapping[str, Scaling], unit: str, first: int, last: int) -> list[str]:
+    if len(laws) < 2 or any(_range(law, first, last) for law in laws.values()):
+        return [f"{_quoted(label)} {law.words()}{_range(law, first, last)}" for label, law in laws.items()]
+    low = quantity(min(law.least for law in laws.values()), unit)
+    high = quantity(max(law.most for law in laws.values()), unit)
+    return [f"{_names(laws)} are flat {f'at {low}' if low == high else f'({low} to {high})'}"]
+
+
+def _range(law: Scaling, first: int, last: int) -> str:
+    """Where it was measured, if not over the whole range."""
+    if law.law is Law.NEITHER or (law.first[0], law.last[0]) == (first, last):
+        return ""
+    return f" (K = {law.first[0]} to {law.last[0]})"
+
+
+def _extremes(medians: Mapping[Curve, Mapping[int, float]], unit: str) -> list[str]:
+    """The least and the most at the largest K that all estimators measured reach."""
+    measured = {curve.label: values for curve, values in medians.items() if values}
+    shared = max(set[int].intersection(*map(set, measured.values())), default=None)
+    if shared is None:
+        return []
+    there = {label: values[shared] for label, values in measured.items()}
+    most_label, least_label = max(there, key=lambda label: there[label]), min(there, key=lambda label: there[label])
+    most, least = there[most_label], there[least_label]
+    if least <= 0 or most < WORTH_COMPARING * least:
+        return []
+    times = number(most / least, digits=2)
+    return [
+        f"At K = {shared}, {_quoted(most_label)} needs the most, {quantity(most, unit)}: {times} times the least "
+        f"({_quoted(least_label)}, {quantity(least, unit)})."
+    ]
+
+
+def rounding(setting: Setting) -> str | None:
+    """What the dtype alone costs in accuracy at the largest K measured."""
+    points = {curve.label: curve.medians("rounding_relative_error") for curve in setting.curves}
+    last = max((steps for by_steps in points.values() for steps in by_steps), default=None)
+    if last is None:
+        return None
+    errors = [f"{_quoted(label)} {_error(values[last])}" for label, values in points.items() if last in values]
+    return (
+        f"Rounding alone ({setting.facts['dtype']} against float64, same estimator) at K = {last}: {_listed(errors)}."
+    )
+
+
+def negative_curvature(setting: Setting) -> str | None:
+    """Where CG met negative curvature."""
+    met = {
+        curve.label: [steps for steps, flags in curve.samples("negative_curvature").items() if any(flags)]
+        for curve in setting.curves
+    }
+    clauses = [f"{_quoted(label)} at K = {_numbers(steps)}" for label, steps in met.items() if steps]
+    if not clauses:
+        return None
+    return (
+        f"Negative curvature was met by {_listed(clauses)}: there I + H/λ is not positive definite, "
+        "though the implicit method presumes it."
+    )
+
+
+def failures(setting: Setting) -> str | None:
+    """Who failed how, and at which K."""
+    clauses: list[str] = []
+    for curve in setting.curves:
+        by_status: dict[Status, list[int]] = {}
+        for steps, status in curve.failures().items():
+            by_status.setdefault(status, []).append(steps)
+        clauses += [
+            f"{_quoted(curve.label)} {_FAILED[status]} at K = {_numbers(steps)}" for status, steps in by_status.items()
+        ]
+    return f"{'; '.join(clauses)}." if clauses else None
+
+
+def _error(value: float) -> str:
+    return "exact (0)" if value == 0 else number(value, digits=2)
+
+
+def _quoted(label: str) -> str:
+    """Quoted where it would fall apart in a list."""
+    return f"“{label}”" if "," in label or ";" in label else label
+
+
+def _names(labels: Iterable[str]) -> str:
+    return _listed([_quoted(label) for label in labels])
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return _listed([str(value) for value in values])
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

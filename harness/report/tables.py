@@ -1,0 +1,105 @@
+"""The measurements in readable units, a table a setting."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.cell import METRICS, Measurement, Status
+from harness.frame import metrics_held, summary
+from harness.report.settings import Setting
+from harness.units import Scale, number, scale
+
+_TITLES = {
+    "wall_seconds": "wall time",
+    "cuda_seconds": "CUDA time",
+    "peak_bytes": "peak memory",
+    "baseline_bytes": "baseline memory",
+    "rss_peak_bytes": "resident memory growth",
+    "flops": "operations",
+    "gradient_count": "gradients",
+    "hvp_count": "Hessian-vector products",
+    "backprop_relative_error": "error against backprop",
+    "implicit_relative_error": "error against implicit",
+    "rounding_relative_error": "rounding error",
+    "overhead_seconds": "harness overhead",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of the grid."""
+
+    failed: bool
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of a setting."""
+
+    headers: list[str]
+    rows: list[Row]
+
+
+def title(metric: str) -> str:
+    """What tables call the metric."""
+    return _TITLES.get(metric, metric.replace("_", " "))
+
+
+def table(setting: Setting) -> Table:
+    """One row a cell: estimator, K, status, each metric of ``METRICS`` in one unit throughout, the reason of a failure.
+
+    A metric is given as its median, with the quartiles in brackets where they differ.
+    """
+    measurements = setting.measurements
+    seeds = len({m.cell.seed for m in measurements}) > 1
+    failed = any(m.status is not Status.OK for m in measurements)
+    scales = {name: _scale(name, measurements) for name in metrics_held(measurements) if name in METRICS}
+    headers = [
+        *("estimator", "K", *(["seed"] if seeds else []), "status"),
+        *(f"{title(name)} ({unit.symbol})" if unit.symbol else title(name) for name, unit in scales.items()),
+        *(["reason"] if failed else []),
+    ]
+    rows = [
+        Row(
+            m.status is not Status.OK,
+            [
+                *(m.cell.label, str(m.cell.steps), *([str(m.cell.seed)] if seeds else []), str(m.status)),
+                *(_written(m.metrics.get(name, ()), name, unit) for name, unit in scales.items()),
+                *([m.reason or ""] if failed else []),
+            ],
+        )
+        for m in measurements
+    ]
+    return Table(headers, rows)
+
+
+def markdown(settings: Sequence[Setting]) -> str:
+    """The settings' tables as Markdown; nothing in them is read as markup."""
+    return "\n".join(f"## {_escaped(setting.title)}\n\n{_markdown_table(table(setting))}" for setting in settings)
+
+
+def _markdown_table(of: Table) -> str:
+    lines = [of.headers, *(row.texts for row in of.rows)]
+    head, *body = [f"| {' | '.join(map(_escaped, texts))} |\n" for texts in lines]
+    return "".join([head, f"|{' --- |' * len(of.headers)}\n", *body])
+
+
+def _escaped(text: str) -> str:
+    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", line)
+
+
+def _scale(metric: str, measurements: Sequence[Measurement]) -> Scale:
+    medians = [median(m.metrics[metric]) for m in measurements if m.metrics.get(metric)]
+    return scale(METRICS[metric].unit, median(map(abs, medians)))
+
+
+def _written(samples: Sequence[float], metric: str, unit: Scale) -> str:
+    if not samples:
+        return ""
+    digits = 2 if metric.endswith("relative_error") else 3
+    whole = summary(samples)
+    middle, low, high = (number(v / unit.factor, digits) for v in (whole.median, whole.low, whole.high))
+    return middle if low == high else f"{middle} ({low} to {high})"

@@ -1,0 +1,260 @@
+"""The run directory: ``manifest.json``, and ``measurements.jsonl`` with one line a cell.
+
+The manifest is replaced as a whole and the measurements are only ever appended, so a run may be killed at any moment:
+what is lost is at most the line being written, and opening the run again cuts its remains off.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import SEEK_END, FileIO
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.cell import SCHEMA_VERSION, Measurement, Model, Status
+from harness.errors import BadInput
+from harness.manifest import Machine, Manifest
+
+M = TypeVar("M", bound=Model)
+
+MANIFEST = "manifest.json"
+MANIFEST_BEING_WRITTEN = "manifest.json.new"
+MEASUREMENTS = "measurements.jsonl"
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run as it lies on disk."""
+
+    path: Path
+    manifest: Manifest
+    measurements: list[Measurement]
+    """The latest of every cell: those planned in their order, then any others."""
+    notices: list[str]
+    """What the reader should know, a line each."""
+
+
+class Run:
+    """A run directory open for writing; :func:`open_run` makes it, leaving its ``with`` block closes it."""
+
+    def __init__(
+        self, path: Path, manifest: Manifest, file: FileIO, measurements: dict[str, Measurement], notices: list[str]
+    ) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.notices = notices
+        """What the user should know, a line each."""
+        self._file = file
+        self._measurements = measurements
+
+    def done(self) -> dict[str, Measurement]:
+        """The measurements that need no repeating, by cell key: of each cell the latest, where it is ``ok``."""
+        return {key: latest for key, latest in self._measurements.items() if latest.status is Status.OK}
+
+    def append(self, measurement: Measurement) -> None:
+        """Add a measurement; once this returns, it is on the disk.
+
+        Raises:
+            BadInput: It cannot be written (the disk is full, say); the file is as it was before.
+        """
+        line = memoryview(measurement.model_dump_json().encode() + b"\n")
+        with _os_errors_in_one_line(f"cannot write to {self.path / MEASUREMENTS}"):
+            end = self._file.seek(0, SEEK_END)
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+                os.fsync(self._file.fileno())
+            except BaseException:
+                self._file.truncate(end)
+                raise
+        self._measurements[measurement.key] = measurement
+
+    def finish(self) -> None:
+        """Note in the manifest what a cell cost besides its own work, now that all are measured."""
+        samples = [s for each in self._measurements.values() for s in each.metrics.get("overhead_seconds", [])]
+        if samples:
+            self.manifest = self.manifest.model_copy(update={"overhead_seconds_median": median(samples)})
+            _write_manifest(self.path, self.manifest)
+
+    def close(self) -> None:
+        """Let other writers in."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def open_run(path: Path, manifest: Manifest) -> Run:
+    """Begin a run in a new or empty folder, or continue the one that is there; no other writer is let in meanwhile.
+
+    A run continues where suite and machine are the same. It keeps its manifest, with the newly planned cells added,
+    and drops what an interrupted write left behind.
+
+    Args:
+        path: The run directory; created, with its parents, where it is missing.
+        manifest: What is to be run.
+
+    Raises:
+        BadInput: The folder holds something else, a run of another suite or machine, or a damaged one; it is in use;
+            it cannot be written to. Nothing is written then.
+    """
+    with _os_errors_in_one_line(f"cannot write to {path}"):
+        _stored_manifest(path, manifest)
+        path.mkdir(parents=True, exist_ok=True)
+        file = FileIO(path / MEASUREMENTS, "a")
+        try:
+            _lock(file, path)
+            return _opened(path, manifest, file)
+        except BaseException:
+            file.close()
+            raise
+
+
+def load_run(path: Path) -> LoadedRun:
+    """Read a run without locking it or changing anything; it may be being written meanwhile.
+
+    Raises:
+        BadInput: There is no run, it is damaged or of a newer schema, or it holds no measurements.
+    """
+    with _os_errors_in_one_line(f"cannot read {path}"):
+        if not path.is_dir():
+            raise BadInput(f"{path}: {'not a folder' if path.exists() else 'no such folder'}")
+        if not (path / MANIFEST).exists():
+            raise BadInput(f"{path}: holds no run ({MANIFEST} is missing)")
+        manifest = _parsed(Manifest, (path / MANIFEST).read_bytes(), str(path / MANIFEST))
+        lines = _read_measurements(path)
+    if not lines.latest:
+        raise BadInput(f"{path}: holds no measurements yet")
+    missing = sum(key not in lines.latest for key in manifest.planned)
+    notices = [f"{missing} of {len(manifest.planned)} planned cells have no measurement"] if missing else []
+    if lines.torn:
+        notices.append(f"{path / MEASUREMENTS}: the last line is incomplete and was left out")
+    order = dict.fromkeys([*(key for key in manifest.planned if key in lines.latest), *lines.latest])
+    return LoadedRun(path, manifest, [lines.latest[key] for key in order], notices)
+
+
+def _opened(path: Path, manifest: Manifest, file: FileIO) -> Run:
+    stored = _stored_manifest(path, manifest)  # again: another writer may have come and gone before the lock was ours
+    lines = _read_measurements(path)
+    notices: list[str] = []
+    if lines.torn:
+        file.truncate(lines.whole_bytes)
+        notices.append(f"{path / MEASUREMENTS}: the last line was incomplete and was cut off")
+    if stored is not None:
+        if stored.git_revision != manifest.git_revision:
+            notices.append(f"{path}: begun at git revision {stored.git_revision}, goes on at {manifest.git_revision}")
+        planned = list(dict.fromkeys([*stored.planned, *manifest.planned]))
+        manifest = stored.model_copy(update={"planned": planned})
+    if manifest != stored:
+        _write_manifest(path, manifest)
+    return Run(path, manifest, file, lines.latest, notices)
+
+
+def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
+    """The manifest of the run that ``wanted`` may continue; None where a run can begin."""
+    if not path.exists():
+        return None
+    if not path.is_dir():
+        raise BadInput(f"{path} is not a folder; choose another --out")
+    if not (path / MANIFEST).exists():
+        if any(not _left_by_an_aborted_start(entry) for entry in path.iterdir()):
+            raise BadInput(f"{path} is not empty and holds no run; choose another --out")
+        return None
+    stored = _parsed(Manifest, (path / MANIFEST).read_bytes(), str(path / MANIFEST))
+    if stored.suite.name != wanted.suite.name:
+        made_for = f"for suite '{stored.suite.name}', not '{wanted.suite.name}'"
+    elif stored.suite.digest != wanted.suite.digest:
+        made_for = f"for suite '{stored.suite.name}' as it was before its file changed"
+    elif stored.machine != wanted.machine:
+        made_for = f"on another machine ({_differences(stored.machine, wanted.machine)})"
+    else:
+        return stored
+    raise BadInput(f"{path} was made {made_for}; choose another --out")
+
+
+def _left_by_an_aborted_start(entry: Path) -> bool:
+    return entry.name == MANIFEST_BEING_WRITTEN or (entry.name == MEASUREMENTS and entry.stat().st_size == 0)
+
+
+def _differences(there: Machine, here: Machine) -> str:
+    ours = here.model_dump()
+    return "; ".join(
+        f"{name}: {value} there, {ours[name]} here" for name, value in there.model_dump().items() if value != ours[name]
+    )
+
+
+@dataclass(frozen=True)
+class _Lines:
+    latest: dict[str, Measurement]
+    whole_bytes: int
+    torn: bool
+    """Something follows the last whole line."""
+
+
+def _read_measurements(path: Path) -> _Lines:
+    file = path / MEASUREMENTS
+    content = file.read_bytes() if file.exists() else b""
+    whole_bytes = content.rfind(b"\n") + 1
+    latest: dict[str, Measurement] = {}
+    for number, line in enumerate(content[:whole_bytes].split(b"\n")[:-1], start=1):
+        measurement = _parsed(Measurement, line, f"{file}, line {number}")
+        latest[measurement.key] = measurement
+    return _Lines(latest, whole_bytes, torn=whole_bytes < len(content))
+
+
+class _Versioned(BaseModel):
+    schema_version: int
+
+
+def _parsed(model: type[M], text: bytes, where: str) -> M:
+    try:
+        version = _Versioned.model_validate_json(text).schema_version
+        if version > SCHEMA_VERSION:
+            reads = f"this one reads up to {SCHEMA_VERSION}"
+            raise BadInput(f"{where}: made by a newer imaml-bench (schema {version}; {reads})")
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"{where}: damaged ({key + ': ' if key else ''}{first['msg']})") from error
+
+
+def _write_manifest(path: Path, manifest: Manifest) -> None:
+    """Replace the manifest, so that at any moment either the old or the new one is there, whole."""
+    written = path / MANIFEST_BEING_WRITTEN
+    with _os_errors_in_one_line(f"cannot write to {path}"):
+        with written.open("wb") as file:
+            file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        written.replace(path / MANIFEST)
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _lock(file: FileIO, path: Path) -> None:
+    import fcntl  # POSIX only; runs can be read anywhere
+
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BadInput(f"{path} is being written to by another run; wait for it or choose another --out") from error
+
+
+@contextmanager
+def _os_errors_in_one_line(what: str) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{what}: {error.strerror or error}") from error

@@ -1,0 +1,192 @@
+"""One cell measured, in the process this is called in."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+import torch
+
+from harness.bilevel import Problem
+from harness.cell import Cell, Status
+from harness.errors import BadInput
+from harness.estimators import BatchMetaGradient, Estimator
+from harness.meters.accuracy import agreement
+from harness.meters.allocator import allocator_peak
+from harness.meters.clock import time_samples
+from harness.meters.counters import count_flops
+from harness.meters.host import rss_peak_bytes
+from harness.objective import Counts
+from harness.pytree import Params
+from harness.references import reference_gradient, require_references
+from harness.registry import ESTIMATORS, PROBLEMS
+
+Metrics: TypeAlias = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended."""
+
+    status: Status
+    reason: str | None = None
+
+
+def build_estimator(cell: Cell) -> Estimator:
+    """The cell's estimator; a bad parameter is a :class:`BadInput`."""
+    return ESTIMATORS.create(cell.estimator.name, steps=cell.steps, **cell.estimator.parameters)
+
+
+def build_problem(cell: Cell, *, dtype: str | None = None, draw: int = 0) -> Problem:
+    """The cell's problem on its device, of its ``draw``-th seed; a bad parameter is a :class:`BadInput`."""
+    return PROBLEMS.create(
+        cell.problem.name,
+        dtype=dtype or cell.dtype,
+        device=cell.device,
+        seed=cell.seed + draw,
+        **cell.problem.parameters,
+    )
+
+
+def check(cells: Sequence[Cell]) -> None:
+    """Build every part the cells need once, and draw a task, which fills the image sources' caches.
+
+    Raises:
+        BadInput: A part cannot be built or a reference does not exist for it; says which.
+    """
+    for cell in {cell.problem.model_dump_json(): cell for cell in cells}.values():
+        problem = build_problem(cell)
+        problem.tasks(1, cell.seed)
+        if "accuracy" in cell.measure:
+            require_references(cell.references, problem)
+    for cell in {(cell.estimator.model_dump_json(), cell.steps): cell for cell in cells}.values():
+        build_estimator(cell)
+
+
+def measure(cell: Cell, emit: Callable[[Metrics], None]) -> Outcome:
+    """Measure ``cell`` pass by pass, handing each pass's metrics to ``emit`` as soon as they are known.
+
+    Sets this process's thread count and turns TF32 off. A failure is returned, not raised.
+    """
+    torch.set_num_threads(cell.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        for metrics in _passes(cell):
+            emit(metrics)
+    except _Diverged as error:
+        return Outcome(Status.DIVERGED, str(error))
+    except BadInput as error:
+        return Outcome(Status.CRASH, str(error))
+    except Exception as error:
+        status = Status.OOM if _is_out_of_memory(error) else Status.CRASH
+        first_line = (str(error).strip() or "no message").splitlines()[0]
+        return Outcome(status, f"{type(error).__name__}: {first_line}")
+    return Outcome(Status.OK)
+
+
+class _Diverged(Exception):
+    pass
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _passes(cell: Cell) -> Iterator[Metrics]:
+    """The passes asked for, in the order that serves them: the first meets a process nothing has run in yet."""
+    device = torch.device(cell.device)
+    estimator = build_estimator(cell)
+    problem = build_problem(cell)
+    tasks = problem.tasks(cell.tasks, cell.seed)
+    theta = problem.theta()
+
+    def call() -> BatchMetaGradient:
+        return estimator.meta_gradients(problem, tasks, theta)
+
+    yield _first_call(cell, call)
+    if "memory" in cell.measure:
+        yield _memory(call, device)
+    if "counters" in cell.measure:
+        yield _counters(call)
+    if "time" in cell.measure:
+        samples = time_samples(call, device, min_samples=cell.min_samples, min_seconds=cell.min_seconds)
+        yield {"wall_seconds": samples.wall_seconds}
+        if samples.cuda_seconds:
+            yield {"cuda_seconds": samples.cuda_seconds}
+    if "accuracy" in cell.measure:
+        for draw in range(cell.draws):
+            yield _accuracy(cell, estimator, draw)
+
+
+def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient]) -> Metrics:
+    """The call that warms the process up; its memory is what the operating system saw of a first use."""
+    result: BatchMetaGradient | None = None
+
+    def first() -> None:
+        nonlocal result
+        result = call()
+
+    rss = rss_peak_bytes(first)
+    assert result is not None
+    _require_finite(result.grad, cell)
+    metrics: Metrics = {"query_loss": [float(result.query_loss)]}
+    if "memory" in cell.measure:
+        metrics["rss_peak_bytes"] = [rss]
+    return metrics
+
+
+def _require_finite(grad: Params, cell: Cell) -> None:
+    if not all(bool(tensor.isfinite().all()) for tensor in grad.values()):
+        raise _Diverged(f"the meta-gradient is not finite at K = {cell.steps}")
+
+
+def _memory(call: Callable[[], object], device: torch.device) -> Metrics:
+    peak = allocator_peak(call, device)
+    baseline: Metrics = {} if peak.baseline_bytes is None else {"baseline_bytes": [peak.baseline_bytes]}
+    return {"peak_bytes": [peak.peak_bytes], **baseline}
+
+
+def _counters(call: Callable[[], BatchMetaGradient]) -> Metrics:
+    counts = Counts()
+
+    def counted() -> None:
+        nonlocal counts
+        counts = call().counts
+
+    flops = count_flops(counted)
+    return {
+        "flops": [flops],
+        "gradient_count": [counts.gradients],
+        "hvp_count": [counts.hvps],
+        "step_size_hvp_count": [counts.step_size_hvps],
+    }
+
+
+def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Metrics:
+    """One seed: the estimator in float64 against each reference, and in the cell's dtype against itself."""
+    problem = build_problem(cell, dtype="float64", draw=draw)
+    tasks = problem.tasks(cell.tasks, cell.seed + draw)
+    theta = problem.theta()
+    results = [estimator.meta_gradient(problem, task, theta) for task in tasks]
+    grad = _mean([result.grad for result in results])
+    _require_finite(grad, cell)
+    metrics: Metrics = {"inner_residual": [max(result.diagnostics.inner_residual for result in results)]}
+    solves = [result.diagnostics for result in results if result.diagnostics.linear is not None]
+    if solves:
+        metrics["linear_residual"] = [max(solve.linear_residual or 0.0 for solve in solves)]
+        metrics["negative_curvature"] = [float(any(solve.negative_curvature for solve in solves))]
+    for kind in cell.references:
+        exact = _mean([reference_gradient(kind, problem, task, theta, estimator) for task in tasks])
+        for name, value in asdict(agreement(grad, exact)).items():
+            metrics[f"{kind}_{name}"] = [value]
+    if cell.dtype != "float64":
+        rounded = build_problem(cell, draw=draw)
+        own = estimator.meta_gradients(rounded, rounded.tasks(cell.tasks, cell.seed + draw), rounded.theta())
+        metrics["rounding_relative_error"] = [agreement(own.grad, grad).relative_error]
+    return metrics
+
+
+def _mean(grads: Sequence[Params]) -> Params:
+    return {name: sum((grad[name] for grad in grads[1:]), grads[0][name]) / len(grads) for name in grads[0]}

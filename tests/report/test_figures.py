@@ -1,0 +1,161 @@
+import warnings
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.cell import Measurement, Status
+from harness.report.figures import FIGURE_2A, FIGURE_2B, STATUS_MARKERS, Kind, compose, draw, panels, plain_text
+from harness.report.settings import Setting, settings
+from harness.report.style import parameters, styles
+from tests.report.synthetic import HOSTILE, curve, measurement, memory, run
+
+STEPS = (1, 2, 4, 8)
+
+
+def setting_of(cells: list[Measurement]) -> Setting:
+    (found,) = settings([run(cells)])
+    return found
+
+
+def composed(kind: Kind, cells: list[Measurement]) -> Figure:
+    setting = setting_of(cells)
+    with style.context(parameters()):
+        return compose(kind, setting, styles([setting]))
+
+
+def drawn(kind: Kind, cells: list[Measurement]) -> dict[str, bytes]:
+    setting = setting_of(cells)
+    return draw(kind, setting, styles([setting]))
+
+
+def lines_through(axes: Axes, steps: tuple[int, ...]) -> list[Line2D]:
+    return [line for line in axes.get_lines() if tuple(np.asarray(line.get_xdata())) == steps]
+
+
+def heights(line: Line2D) -> list[float]:
+    return np.asarray(line.get_ydata()).tolist()
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def errors(k: int) -> dict[str, list[float]]:
+    return {"backprop_relative_error": [0.0] * 3, "implicit_relative_error": [0.1 / k, 0.2 / k, 0.4 / k]}
+
+
+ACCURACY = {"measure": ("accuracy",), "references": ("backprop", "implicit"), "draws": 3}
+
+
+def test_a_panel_is_drawn_where_there_is_a_number_for_it() -> None:
+    memory_only = setting_of(curve("MAML", "maml", STEPS, memory(26.4e6, 58e6)))
+    assert panels(FIGURE_2A, memory_only) == []
+    assert [panel.metric for panel in panels(FIGURE_2B, memory_only)] == ["peak_bytes"]
+    failed = setting_of([measurement(status=Status.OOM, metrics={"peak_bytes": [1.0]})])
+    assert panels(FIGURE_2B, failed) == []
+
+
+def test_figure_2a_has_a_panel_a_reference() -> None:
+    figure = composed(FIGURE_2A, curve("MAML", "maml", STEPS, errors, **ACCURACY))
+    assert [" ".join(axes.get_title().split()) for axes in figure.axes] == [
+        "against exact backprop through the same K steps",
+        "against the exact implicit gradient",
+    ]
+    assert figure.axes[0].get_ylabel() == "relative error"
+
+
+def test_curves_are_medians_with_a_band_between_the_quartiles() -> None:
+    axes = composed(FIGURE_2A, curve("MAML", "maml", STEPS, errors, **ACCURACY)).axes[1]
+    (line,) = lines_through(axes, STEPS)
+    assert heights(line) == pytest.approx([0.2 / k for k in STEPS])
+    (band,) = axes.collections
+    at_one = [y for x, y in np.asarray(band.get_paths()[0].vertices).tolist() if x == 1]
+    assert (min(at_one), max(at_one)) == pytest.approx((0.15, 0.3))
+
+
+def test_exact_gradients_are_drawn_on_a_line_that_says_so() -> None:
+    axes = composed(FIGURE_2A, curve("MAML", "maml", STEPS, errors, **ACCURACY)).axes[0]
+    (line,) = lines_through(axes, STEPS)
+    labels = dict(zip(axes.get_yticks(), (text.get_text() for text in axes.get_yticklabels()), strict=True))
+    assert {labels[place] for place in heights(line)} == {"exact (0)"}
+
+
+def test_a_failed_cell_is_marked_in_the_curve_s_colour_above_every_curve() -> None:
+    cells = [
+        *curve("MAML", "maml", STEPS, memory(26.4e6, 58e6)),
+        measurement("MAML", 16, status=Status.OOM),
+        *curve("CG", "imaml-cg", (*STEPS, 16), memory(0, 77e6)),
+        measurement("CG", 32, estimator="imaml-cg", status=Status.TIMEOUT),
+    ]
+    figure = composed(FIGURE_2B, cells)
+    (axes,) = figure.axes
+    (maml,), (oom,), (timeout,) = (lines_through(axes, steps) for steps in (STEPS, (16,), (32,)))
+    assert oom.get_color() == maml.get_color() != timeout.get_color()
+    assert (oom.get_marker(), timeout.get_marker()) == ("x", "+")
+    top = 58e6 + 8 * 26.4e6
+    share_of_axis = axes.transAxes.inverted().transform(axes.transData.transform((8, top)))[1]
+    assert share_of_axis < heights(timeout)[0] < heights(oom)[0] < 1
+    assert legend(figure) == ["MAML", "CG", "out of memory", "time limit"]
+    assert axes.get_xlim()[1] > 32
+
+
+def test_an_estimator_that_only_failed_is_in_the_legend() -> None:
+    cells = [*curve("MAML", "maml", STEPS, memory(1e6, 1e6)), measurement("lost", estimator="x", status=Status.SKIPPED)]
+    assert legend(composed(FIGURE_2B, cells)) == ["MAML", "lost", "skipped"]
+
+
+def test_every_failure_has_a_mark() -> None:
+    assert set(STATUS_MARKERS) == set(Status) - {Status.OK}
+    assert len({marker for marker, _ in STATUS_MARKERS.values()}) == len(STATUS_MARKERS)
+
+
+def test_curves_that_coincide_all_show() -> None:
+    cells = [
+        cell
+        for cg in (2, 5, 10)
+        for cell in curve(f"CG {cg}", "imaml-cg", STEPS, memory(0, 77e6), parameters={"cg_steps": cg})
+    ]
+    axes = composed(FIGURE_2B, cells).axes[0]
+    from_below = sorted(lines_through(axes, STEPS), key=lambda line: line.get_zorder())
+    sizes = [float(line.get_markersize()) for line in from_below]
+    assert sizes == sorted(set(sizes), reverse=True)
+
+
+def test_a_label_is_shown_as_it_is() -> None:
+    cells = curve(HOSTILE, "maml", STEPS, memory(1e6, 1e6))
+    assert legend(composed(FIGURE_2B, cells))[0] == plain_text(HOSTILE, 48)
+    assert b"<script" not in drawn(FIGURE_2B, cells)["svg"]
+
+
+def test_long_labels_are_cut_in_the_middle() -> None:
+    assert plain_text("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
+    assert plain_text("a\x00b\nc", 11) == "a b c"
+
+
+def test_letters_the_font_lacks_do_not_disturb() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert drawn(FIGURE_2B, curve("模型", "maml", STEPS, memory(1e6, 1e6)))["png"]
+
+
+def test_a_single_number_makes_a_figure() -> None:
+    figure = composed(FIGURE_2B, [measurement(steps=4, metrics={"wall_seconds": [0.1, 0.2, 0.3]})])
+    assert len(lines_through(figure.axes[0], (4,))) == 1
+
+
+def test_drawing_again_gives_the_same_bytes_and_leaves_matplotlib_as_it_was() -> None:
+    cells = curve("MAML", "maml", STEPS, errors, **ACCURACY)
+    before = dict(mpl.rcParams)
+    first = drawn(FIGURE_2A, cells)
+    with mpl.rc_context({"lines.linewidth": 9, "font.size": 30}):
+        assert drawn(FIGURE_2A, cells) == first
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
+    assert first["png"].startswith(b"\x89PNG")
+    assert b"<svg" in first["svg"]

@@ -1,0 +1,79 @@
+import math
+from typing import Any
+
+import pytest
+
+from harness.cell import Status
+from harness.report.settings import Curve, settings
+from tests.report.synthetic import curve, measurement, memory, run
+
+
+def only(measurements: list[Curve] | tuple[Curve, ...]) -> Curve:
+    (found,) = measurements
+    return found
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"problem": {"name": "linear", "parameters": {"dim": 60}}},
+        {"tasks": 4},
+        {"dtype": "float64"},
+        {"device": "cuda:0"},
+        {"threads": 2},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_may_not_be_compared_is_kept_apart(other: dict[str, Any]) -> None:
+    found = settings([run([measurement(steps=1), measurement(steps=2, **other), measurement(steps=4)])])
+    assert [setting.steps() for setting in found] == [[1, 4], [2]]
+    assert found[0].title != found[1].title
+
+
+def test_runs_are_kept_apart_and_named() -> None:
+    first, second = settings([run([measurement()], path="runs/a"), run([measurement()], path="runs/b")])
+    assert first.title == "run a, linear (dim=50), 1 task, float32, cpu (Some CPU), 1 thread"
+    assert second.title.startswith("run b, ")
+
+
+def test_estimators_are_curves_in_their_order() -> None:
+    cells = [*curve("MAML", "maml", (1, 2), memory(1, 1)), *curve("CG", "imaml-cg", (1, 2), memory(0, 1))]
+    (setting,) = settings([run([cells[0], cells[2], cells[1], cells[3]])])
+    assert [(c.label, c.estimator) for c in setting.curves] == [("MAML", "maml"), ("CG", "imaml-cg")]
+    assert setting.curves[0].medians("peak_bytes") == {1: 2.0, 2: 3.0}
+
+
+def test_different_estimators_of_one_label_do_not_share_a_curve() -> None:
+    cells = [measurement("A", parameters={"lr": lr}, metrics={"peak_bytes": [lr]}) for lr in (0.1, 0.2)]
+    (setting,) = settings([run(cells)])
+    assert [c.label for c in setting.curves] == ["A: maml (lr=0.1)", "A: maml (lr=0.2)"]
+
+
+def test_seeds_are_pooled() -> None:
+    cells = [measurement(seed=s, metrics={"peak_bytes": [float(s)]}) for s in range(5)]
+    (setting,) = settings([run(cells)])
+    point = only(setting.curves).points("peak_bytes")[1]
+    assert (point.count, point.low, point.median, point.high) == (5, 1.0, 2.0, 3.0)
+
+
+def test_points_leave_out_failed_cells_and_what_is_not_finite() -> None:
+    cells = [
+        measurement(steps=1, metrics={"peak_bytes": [1.0, math.nan, math.inf]}),
+        measurement(steps=2, metrics={"peak_bytes": [2.0]}, status=Status.TIMEOUT),
+        measurement(steps=4, metrics={"peak_bytes": [math.nan]}),
+    ]
+    (setting,) = settings([run(cells)])
+    assert only(setting.curves).medians("peak_bytes") == {1: 1.0}
+
+
+def test_failures_belong_to_the_metrics_they_were_to_measure() -> None:
+    failed = measurement(steps=8, status=Status.OOM, measure=("memory", "accuracy"), references=("implicit",))
+    (setting,) = settings([run([failed, measurement(steps=4, status=Status.CRASH), measurement(steps=2)])])
+    found = only(setting.curves)
+    assert found.failures() == {4: Status.CRASH, 8: Status.OOM}
+    assert list(found.failures()) == [4, 8]
+    assert found.failures("peak_bytes") == {4: Status.CRASH, 8: Status.OOM}
+    assert found.failures("wall_seconds") == {4: Status.CRASH}
+    assert found.failures("implicit_relative_error") == {8: Status.OOM}
+    assert found.failures("backprop_relative_error") == {}
+    assert [m.cell.steps for m in setting.failures] == [8, 4]

@@ -1,0 +1,91 @@
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from harness.cell import METRICS, Cell, Measurement, Part, Status
+
+
+def example(**changes: object) -> Cell:
+    content: dict[str, object] = {
+        "problem": Part(name="linear", parameters={"dim": 50, "kappa": 100.0}),
+        "estimator": Part(name="imaml-cg", parameters={"lr": "auto", "lam": 0.1, "cg_steps": 5}),
+        "label": "iMAML, 5 CG steps",
+        "steps": 25,
+        "dtype": "float64",
+        "draws": 20,
+        "references": ("backprop", "implicit"),
+    }
+    return Cell.model_validate({**content, **changes})
+
+
+def test_key_is_stable():
+    # Stored runs are found again by their keys: a change here means a new SCHEMA_VERSION.
+    assert example().key == "6c626544f4d9331d"
+
+
+@pytest.mark.parametrize("change", [{"label": "another"}, {"time_limit_seconds": 1.0}])
+def test_key_leaves_out_what_does_not_change_the_numbers(change: dict[str, object]):
+    assert example(**change).key == example().key
+
+
+def test_key_leaves_out_the_order_of_parameters():
+    problem = Part(name="linear", parameters={"kappa": 100.0, "dim": 50})
+    assert example(problem=problem).key == example().key
+
+
+CHANGES: dict[str, object] = {
+    "problem": Part(name="linear", parameters={"dim": 51, "kappa": 100.0}),
+    "estimator": Part(name="maml", parameters={"lr": "auto", "lam": 0.1}),
+    "steps": 26,
+    "tasks": 2,
+    "dtype": "float32",
+    "device": "cuda:0",
+    "threads": 2,
+    "seed": 1,
+    "draws": 19,
+    "measure": ("time",),
+    "references": (),
+    "min_samples": 4,
+    "min_seconds": 0.3,
+}
+
+
+@pytest.mark.parametrize("field", [name for name in Cell.model_fields if name not in ("label", "time_limit_seconds")])
+def test_key_changes_with_everything_else(field: str):
+    assert example(**{field: CHANGES[field]}).key != example().key
+
+
+def test_measurement_survives_the_round_trip():
+    cell = example()
+    metrics = {"wall_seconds": [0.1, 1e-300, 0.1 + 0.2], "query_loss": [math.inf, -math.inf, math.nan]}
+    before = Measurement(
+        key=cell.key, cell=cell, status=Status.DIVERGED, reason="not\nfinite", started_at="now", metrics=metrics
+    )
+    text = before.model_dump_json()
+    assert "\n" not in text
+    after = Measurement.model_validate_json(text)
+    assert after.cell == before.cell
+    assert after.cell.key == after.key == cell.key
+    assert (after.status, after.reason) == (Status.DIVERGED, "not\nfinite")
+    assert after.metrics["wall_seconds"] == metrics["wall_seconds"]
+    assert after.metrics["query_loss"][:2] == [math.inf, -math.inf]
+    assert math.isnan(after.metrics["query_loss"][2])
+
+
+@pytest.mark.parametrize("value", [True, 1, 1.0, "1", [1, 2.0, "auto", False]])
+def test_parameters_keep_their_types(value: object):
+    part = Part.model_validate({"name": "maml", "parameters": {"x": value}})
+    kept = Part.model_validate_json(part.model_dump_json()).parameters["x"]
+    assert repr(kept) == repr(value)
+
+
+@pytest.mark.parametrize("change", [{"steps": 0}, {"dtype": "float16"}, {"measure": ("tiem",)}, {"colour": "red"}])
+def test_invalid_cells_are_refused(change: dict[str, object]):
+    with pytest.raises(ValidationError, match=next(iter(change))):
+        example(**change)
+
+
+def test_every_metric_has_a_unit_and_a_meaning():
+    assert all(metric.unit and metric.meaning for metric in METRICS.values())
+    assert {"wall_seconds", "peak_bytes", "implicit_relative_error", "backprop_cosine"} <= set(METRICS)
