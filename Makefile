@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= runs/demo
+DEVICE ?= auto
+REFERENCE_SUITES := fig2a fig2b
 BIN := $(VENV)/bin
 BENCH := $(BIN)/imaml-bench
 
@@ -15,6 +17,12 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev lint
 	$(BIN)/coverage erase
 	$(BIN)/pytest --cov --cov-report=term
+
+# The published report of this machine: reports/DEVICE-NAME, its raw runs beside it.
+reference: $(VENV)/installed
+	set -e; report=reports/$$($(BIN)/python -m harness.machine $(DEVICE)); \
+	for suite in $(REFERENCE_SUITES); do $(BENCH) run $$suite --device $(DEVICE) --out $$report/$$suite; done; \
+	$(BENCH) report $(REFERENCE_SUITES:%=$$report/%) --out $$report
 
 test-gpu: $(VENV)/installed-dev
 	$(BIN)/pytest -m gpu tests/gpu

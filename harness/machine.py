@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def describe(device: str, threads: int | None) -> Machine:
         torch=torch.__version__,
         harness=version("imaml-bench"),
     )
+
+
+def folder_name(machine: Machine) -> str:
+    """What to call a folder of this machine's results: its device, and how many threads where that is a CPU."""
+    name = re.sub(r"[^a-z0-9]+", "-", machine.device_name.replace("(R)", "").lower()).strip("-")
+    return f"{name}-{machine.threads}-threads" if machine.device == "cpu" else name
 
 
 def resolve_device(device: str) -> str:
@@ -90,3 +97,7 @@ def _driver() -> str | None:
         return str(pynvml.nvmlSystemGetDriverVersion())
     except pynvml.NVMLError:
         return None
+
+
+if __name__ == "__main__":
+    print(folder_name(describe(sys.argv[1], None)))

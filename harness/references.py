@@ -10,8 +10,10 @@ from harness.estimators.replay import MamlReplay
 from harness.pytree import Params
 
 
-def reference_gradient(kind: Reference, problem: Problem, task: Task, theta: Params, estimator: Estimator) -> Params:
-    """The exact meta-gradient of one task.
+def reference_gradient(
+    kind: Reference, problem: Problem, task: Task, theta: Params, estimator: Estimator, lr: float
+) -> Params:
+    """The exact meta-gradient of one task, for the inner problem ``estimator`` solved with step size ``lr``.
 
     ``backprop``: through the same K steps of the same inner solver that ``estimator`` takes, by replay, so that the
     reference never needs memory the estimator did not. ``implicit``: at the exact minimiser of the inner objective
@@ -21,7 +23,7 @@ def reference_gradient(kind: Reference, problem: Problem, task: Task, theta: Par
         BadInput: ``implicit`` for a problem without a closed form.
     """
     if kind == "backprop":
-        exact = MamlReplay(estimator.steps, estimator.lr, estimator.lam, estimator.inner)
+        exact = MamlReplay(estimator.steps, lr, estimator.lam, estimator.inner)
         return exact.meta_gradient(problem, task, theta).grad
     if not isinstance(problem, ClosedForm):
         raise _no_closed_form(problem)

@@ -24,15 +24,15 @@ class Tolerance:
 
     flat: float
     """Largest (max − min) / max of a flat metric."""
-    r_squared: float
-    """Smallest R² of a linear one."""
     off_line: float
-    """Largest distance of a point from the fitted line, relative to the point."""
+    """Largest distance of a point from the line fitted to a linear one, relative to the point."""
 
 
-EXACT = Tolerance(flat=0.01, r_squared=0.999, off_line=0.05)
-NOISY = Tolerance(flat=0.10, r_squared=0.99, off_line=0.20)
+EXACT = Tolerance(flat=0.01, off_line=0.05)
+NOISY = Tolerance(flat=0.10, off_line=0.20)
 """For metrics that differ from run to run, such as times."""
+LINEAR_R_SQUARED = 0.99
+"""Smallest R² of a metric that may be called linear."""
 FLAT_OVER = 4
 """Smallest ratio of the largest K to the smallest over which a metric may be called flat."""
 LINEAR_FROM = 3
@@ -76,8 +76,8 @@ def scaling(metric: str, values: Mapping[int, float]) -> Scaling:
     """The law ``metric`` follows over its ``values`` by K.
 
     *Flat*: (max − min) is within 1 % of max, and the largest K is at least four times the smallest. *Linear*: at least
-    three K; the least-squares line has R² ≥ 0.999, and no point is off it by more than 5 % of itself. *Neither*
-    otherwise. Metrics that differ from run to run, such as times, are given 10 %, 0.99 and 20 %.
+    three K; the least-squares line has R² ≥ 0.99, and no point is off it by more than 5 % of itself. *Neither*
+    otherwise. Metrics that differ from run to run, such as times, are given 10 % and 20 % for 1 % and 5 %.
 
     Raises:
         ValueError: Fewer than two K, or a value that is not finite.
@@ -92,7 +92,7 @@ def scaling(metric: str, values: Mapping[int, float]) -> Scaling:
     law = Law.NEITHER
     if most - least <= tolerance.flat * abs(most) and last >= FLAT_OVER * first:
         law = Law.FLAT
-    elif len(values) >= LINEAR_FROM and line.r_squared >= tolerance.r_squared and on_line:
+    elif len(values) >= LINEAR_FROM and line.r_squared >= LINEAR_R_SQUARED and on_line:
         law = Law.LINEAR
     ends = (first, values[first]), (last, values[last])
     return Scaling(metric, law, line.slope, line.intercept, line.r_squared, *ends, least, most)

@@ -178,7 +178,12 @@ def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Metrics:
         metrics["linear_residual"] = [max(solve.linear_residual or 0.0 for solve in solves)]
         metrics["negative_curvature"] = [float(any(solve.negative_curvature for solve in solves))]
     for kind in cell.references:
-        exact = _mean([reference_gradient(kind, problem, task, theta, estimator) for task in tasks])
+        exact = _mean(
+            [
+                reference_gradient(kind, problem, task, theta, estimator, result.diagnostics.lr)
+                for task, result in zip(tasks, results, strict=True)
+            ]
+        )
         for name, value in asdict(agreement(grad, exact)).items():
             metrics[f"{kind}_{name}"] = [value]
     if cell.dtype != "float64":

@@ -16,7 +16,7 @@ FLOORS = [
     {"meters", "parts"},
     {"cell", "manifest", "suite_files", "suite_schema", "suite", "store", "references"},
     {"worker", "machine", "executors"},
-    {"scaling", "frame", "report", "measure"},
+    {"scaling", "frame", "report", "measure", "benchmarks"},
     {"cli"},
 ]
 """From the ground up: a room imports only its own floor and those below."""

@@ -102,7 +102,7 @@ def compose(kind: Kind, setting: Setting, styles: Styles) -> Figure:
     shown = panels(kind, setting)
     entries = _legend_entries(shown, setting, styles)
     width = 7.2 if len(shown) > 1 else 4.4
-    heading = textwrap.wrap(plain_text(setting.title, 300), int(width * 17))
+    heading = textwrap.wrap(plain_text(setting.title, 300), int(width * 19))
     columns = max(1, int((width - 0.3) / (0.6 + 0.068 * max(len(label) for label, _ in entries))))
     above = 0.2 + 0.14 * (len(heading) + max(panel.title.count("\n") + 1 for panel in shown))
     below = 0.62 + 0.18 * math.ceil(len(entries) / columns)
@@ -125,7 +125,7 @@ def compose(kind: Kind, setting: Setting, styles: Styles) -> Figure:
         loc="lower center", ncols=columns, frameon=False, borderaxespad=0.2, columnspacing=1.4, handlelength=2.6,
     )  # fmt: skip
     for text, (label, _) in zip(placed.get_texts(), entries, strict=True):
-        text.set_text(label.lstrip('_'))  # set late: a label given to legend() is left out where it starts with an underscore
+        text.set_text(label)  # set late: a label given to legend() is left out where it starts with an underscore
     return figure
 
 

@@ -86,11 +86,18 @@ def growth(setting: Setting, metric: str) -> str | None:
 
 
 def _flat(laws: Mapping[str, Scaling], unit: str, first: int, last: int) -> list[str]:
-    if len(laws) < 2 or any(_range(law, first, last) for law in laws.values()):
-        return [f"{_quoted(label)} {law.words()}{_range(law, first, last)}" for label, law in laws.items()]
-    low = quantity(min(law.least for law in laws.values()), unit)
-    high = quantity(max(law.most for law in laws.values()), unit)
-    return [f"{_names(laws)} are flat {f'at {low}' if low == high else f'({low} to {high})'}"]
+    """The flat ones, those alike in one clause."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for label, law in laws.items():
+        level = quantity(law.least, unit, digits=2)
+        alike.setdefault((level, _range(law, first, last)), []).append(label)
+    clauses: list[str] = []
+    for (_, where), labels in alike.items():
+        low = quantity(min(laws[label].least for label in labels), unit)
+        high = quantity(max(laws[label].most for label in labels), unit)
+        level = f"at {low}" if low == high else f"({low} to {high})"
+        clauses.append(f"{_names(labels)} {'is' if len(labels) == 1 else 'are'} flat {level}{where}")
+    return clauses
 
 
 def _range(law: Scaling, first: int, last: int) -> str:

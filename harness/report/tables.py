@@ -19,6 +19,7 @@ _TITLES = {
     "flops": "operations",
     "gradient_count": "gradients",
     "hvp_count": "Hessian-vector products",
+    "step_size_hvp_count": "products for the step size",
     "backprop_relative_error": "error against backprop",
     "implicit_relative_error": "error against implicit",
     "rounding_relative_error": "rounding error",
@@ -102,4 +103,9 @@ def _written(samples: Sequence[float], metric: str, unit: Scale) -> str:
     digits = 2 if metric.endswith("relative_error") else 3
     whole = summary(samples)
     middle, low, high = (number(v / unit.factor, digits) for v in (whole.median, whole.low, whole.high))
-    return middle if low == high else f"{middle} ({low} to {high})"
+    return middle if _value(low) == _value(high) else f"{middle} ({low} to {high})"
+
+
+def _value(text: str) -> float:
+    """Of a written number: "1" and "1.00" are one."""
+    return float(text.replace(",", ""))

@@ -50,10 +50,10 @@ def test_an_untrained_network_is_near_chance_and_one_step_helps() -> None:
     [task] = problem.tasks(1, 0)
     theta = {name: value.requires_grad_() for name, value in problem.theta().items()}
     loss = problem.inner_loss(theta, task.support)
-    assert 0.5 * np.log(5) < float(loss) < 3 * np.log(5)
+    assert 0.5 * np.log(5) < loss.item() < 3 * np.log(5)
     loss.backward()
     moved = {name: value - 0.1 * value.grad for name, value in theta.items() if value.grad is not None}
-    assert float(problem.inner_loss(moved, task.support)) < float(loss)
+    assert problem.inner_loss(moved, task.support).item() < loss.item()
 
 
 def test_batch_norm_uses_the_batch_and_keeps_nothing() -> None:

@@ -25,6 +25,11 @@ def test_units_are_in_the_headers_and_quartiles_in_brackets() -> None:
     assert not found.rows[0].failed
 
 
+def test_quartiles_that_read_the_same_are_left_out() -> None:
+    near_one = measurement(metrics={"backprop_cosine": [0.99999, 1.0, 1.0, 1.0, 0.99999]})
+    assert table(setting_of(near_one)).rows[0].texts[-1] == "1"
+
+
 def test_a_column_keeps_to_one_unit() -> None:
     large = measurement(steps=64, metrics={"peak_bytes": [1.7476e9]})
     larger = measurement(steps=128, metrics={"peak_bytes": [3.4372e9]})

@@ -1,0 +1,13 @@
+"""Suite ci as pytest-benchmark tests: ``pytest suites/bench_ci.py``."""
+
+from typing import Any
+
+import pytest
+
+from harness.benchmarks import bench, cells
+from harness.cell import Cell
+
+
+@pytest.mark.parametrize("cell", cells("ci"))
+def test_meta_gradient(benchmark: Any, cell: Cell) -> None:
+    bench(benchmark, cell)

@@ -1,0 +1,13 @@
+"""Suite fig2a as pytest-benchmark tests: ``pytest suites/bench_fig2a.py``."""
+
+from typing import Any
+
+import pytest
+
+from harness.benchmarks import bench, cells
+from harness.cell import Cell
+
+
+@pytest.mark.parametrize("cell", cells("fig2a"))
+def test_meta_gradient(benchmark: Any, cell: Cell) -> None:
+    bench(benchmark, cell)
