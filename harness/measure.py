@@ -18,8 +18,8 @@ from harness.suite import Suite, load_suite
 class Listener(Protocol):
     """Someone who wants to know how a run is going."""
 
-    def planned(self, cells: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
-        """The run begins: all its cells, of which ``done`` were measured before."""
+    def planned(self, todo: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
+        """The run begins: the cells to measure, and how many were measured before."""
         ...
 
     def measured(self, measurement: Measurement) -> None:
@@ -60,9 +60,10 @@ def run(
     machine, cells = plan(loaded, executor, device=device, steps=steps, estimators=estimators, threads=threads)
     with open_run(Path(out), _manifest(loaded, machine, cells)) as store:
         done = store.done()
+        todo = [cell for cell in cells if cell.key not in done]
         if listener:
-            listener.planned(cells, sum(cell.key in done for cell in cells), store.notices)
-        for measurement in executor.run(cell for cell in cells if cell.key not in done):
+            listener.planned(todo, len(cells) - len(todo), store.notices)
+        for measurement in executor.run(todo):
             store.append(measurement)
             if listener:
                 listener.measured(measurement)

@@ -311,7 +311,7 @@ def test_fig2a():
     assert len(cells) == 49
     assert {(c.dtype, c.draws, c.references) for c in cells} == {("float64", 20, ("backprop", "implicit"))}
     assert cells[0].problem == Part(name="linear", parameters={"dim": 50, "n": 100, "kappa": 100.0})
-    assert cells[0].estimator == Part(name="maml", parameters={"inner": "gd", "lr": "auto", "lam": 0.1})
+    assert cells[0].estimator == Part(name="maml", parameters={"inner": "gd", "lr": 1 / 1.1, "lam": 0.1})
 
 
 def test_fig2b():

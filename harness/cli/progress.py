@@ -42,9 +42,9 @@ class Quiet:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def planned(self, cells: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
+    def planned(self, todo: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
         """The run begins."""
-        self.total, self.before = len(cells), done
+        self.total, self.before = len(todo) + done, done
 
     def measured(self, measurement: Measurement) -> None:
         """A cell has ended."""
@@ -71,9 +71,9 @@ class Json(Quiet):
 class Lines(Quiet):
     """A line a finished cell."""
 
-    def planned(self, cells: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
+    def planned(self, todo: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
         """The run begins."""
-        super().planned(cells, done, notices)
+        super().planned(todo, done, notices)
         for notice in notices:
             self.say(f"note: {notice}")
 
@@ -90,12 +90,18 @@ class Lines(Quiet):
 class Bar(Lines):
     """The same lines above a live bar with the time left, which counts inner steps rather than cells."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         super().__init__()
-        self._console = Console(stderr=True)
+        self._console = console or Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._bar = self._progress.add_task("starting", total=None)
+
+    @property
+    def fraction(self) -> float:
+        """How far the bar is, from 0 to 1."""
+        task = self._progress.tasks[0]
+        return task.completed / task.total if task.total else 0.0
 
     def __enter__(self) -> None:
         self._progress.start()
@@ -103,10 +109,10 @@ class Bar(Lines):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def planned(self, cells: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
+    def planned(self, todo: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
         """The run begins."""
-        super().planned(cells, done, notices)
-        self._progress.update(self._bar, description="measuring", total=sum(map(_weight, cells)))
+        super().planned(todo, done, notices)
+        self._progress.update(self._bar, description="measuring", total=sum(map(_weight, todo)))
 
     def measured(self, measurement: Measurement) -> None:
         """A cell has ended."""

@@ -1,0 +1,139 @@
+"""One cell measured in this process, against what is known of it."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from harness.cell import METRICS, Cell, Part, Status
+from harness.errors import BadInput
+from harness.worker import Metrics, Outcome, check, measure
+
+
+def cell(estimator: str = "maml", problem: str = "linear", steps: int = 4, **changes: Any) -> Cell:
+    own: dict[str, Any] = {"cg_steps": 3} if estimator == "imaml-cg" else {}
+    size: dict[str, Any] = {"dim": 6, "n": 12} if problem == "linear" else {"ways": 3, "shots": 1, "queries": 1}
+    fields: dict[str, Any] = {
+        "problem": Part(name=problem, parameters=size),
+        "estimator": Part(name=estimator, parameters={"lr": 0.5, "lam": 0.5, **own}),
+        "label": estimator,
+        "steps": steps,
+        "dtype": "float64",
+        "measure": ("memory", "counters", "time", "accuracy"),
+        "references": ("backprop", "implicit") if problem == "linear" else ("backprop",),
+        "min_seconds": 0,
+    }
+    return Cell(**fields | changes)
+
+
+def measured(a_cell: Cell) -> tuple[Outcome, Metrics]:
+    metrics: Metrics = {}
+
+    def collect(new: Metrics) -> None:
+        for name, samples in new.items():
+            metrics.setdefault(name, []).extend(samples)
+
+    return measure(a_cell, collect), metrics
+
+
+def test_every_metric_is_described_and_sampled_as_often_as_it_should() -> None:
+    outcome, metrics = measured(cell("imaml-cg", draws=3, min_samples=4))
+    assert outcome == Outcome(Status.OK)
+    assert metrics.keys() <= METRICS.keys()
+    assert len(metrics["wall_seconds"]) == 4
+    assert {len(metrics[name]) for name in metrics if name.startswith(("backprop_", "implicit_", "inner_"))} == {3}
+    assert len(set(metrics["implicit_relative_error"])) == 3
+    assert {len(metrics[name]) for name in ("peak_bytes", "rss_peak_bytes", "flops", "query_loss")} == {1}
+
+
+def test_counts_and_errors_are_those_of_the_estimator() -> None:
+    _, maml = measured(cell("maml"))
+    assert (maml["gradient_count"], maml["hvp_count"], maml["step_size_hvp_count"]) == ([5], [4], [0])
+    assert maml["backprop_relative_error"][0] < 1e-14
+    assert maml["implicit_relative_error"][0] > 1e-3
+    _, implicit = measured(cell("imaml-cg", steps=200))
+    assert implicit["inner_residual"][0] < 1e-12
+    assert implicit["implicit_relative_error"][0] == pytest.approx(implicit["backprop_relative_error"][0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("passes", "names"),
+    [
+        (("memory",), {"peak_bytes", "rss_peak_bytes"}),
+        (("counters",), {"flops", "gradient_count", "hvp_count", "step_size_hvp_count"}),
+        (("time",), {"wall_seconds"}),
+    ],
+)
+def test_only_the_passes_asked_for_are_made(passes: tuple[str, ...], names: set[str]) -> None:
+    _, metrics = measured(cell(measure=passes))
+    assert metrics.keys() == names | {"query_loss"}
+
+
+def test_deterministic_metrics_are_equal_in_every_run() -> None:
+    runs = [measured(cell("imaml-cg", problem="conv4", dtype="float32", steps=2))[1] for _ in range(3)]
+    for name, metric in METRICS.items():
+        if metric.deterministic and name in runs[0]:
+            assert runs[0][name] == runs[1][name] == runs[2][name], name
+
+
+def test_rounding_is_a_number_of_its_own() -> None:
+    _, single = measured(cell(dtype="float32", measure=("accuracy",)))
+    _, double = measured(cell(dtype="float64", measure=("accuracy",)))
+    assert 1e-9 < single["rounding_relative_error"][0] < 1e-5
+    assert "rounding_relative_error" not in double
+    assert single["backprop_relative_error"] == double["backprop_relative_error"]
+
+
+def test_the_papers_bars_on_the_papers_network() -> None:
+    """iMAML's memory is flat in K, MAML's a line, and replay a fifth of it."""
+
+    def peak(estimator: str, steps: int) -> float:
+        a_cell = cell(estimator, "conv4", steps, dtype="float32", measure=("memory",))
+        a_cell = a_cell.model_copy(update={"problem": Part(name="conv4", parameters={"ways": 20})})
+        [value] = measured(a_cell)[1]["peak_bytes"]
+        return value
+
+    assert peak("imaml-cg", 16) == pytest.approx(peak("imaml-cg", 4), rel=0.01)
+    maml = [peak("maml", steps) for steps in (1, 2, 4, 16)]
+    slopes = [(maml[i + 1] - maml[i]) / (after - before) for i, (before, after) in enumerate([(1, 2), (2, 4), (4, 16)])]
+    assert max(slopes) == pytest.approx(min(slopes), rel=0.02)
+    assert peak("maml-replay", 16) < maml[-1] / 5
+
+
+def test_failures_are_outcomes() -> None:
+    outcome, metrics = measured(
+        cell(steps=400).model_copy(update={"estimator": Part(name="maml", parameters={"lr": 1e9})})
+    )
+    assert outcome == Outcome(Status.DIVERGED, "the meta-gradient is not finite at K = 400")
+    assert metrics == {}
+    outcome, _ = measured(cell(problem="conv4", references=("implicit",)))
+    assert outcome.status is Status.CRASH
+    assert (
+        outcome.reason == "reference 'implicit' needs a problem with a closed form, which Conv4 lacks; use 'backprop'"
+    )
+
+
+def test_threads_are_those_of_the_cell() -> None:
+    measured(cell(threads=2, measure=("counters",)))
+    assert torch.get_num_threads() == 2
+    measured(cell(threads=1, measure=("counters",)))
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"estimator": Part(name="imaml-cg", parameters={"lam": 0})}, "estimator 'imaml-cg': lam: 0 is not above 0"),
+        ({"estimator": Part(name="maml", parameters={"steeps": 1})}, "estimator 'maml': unknown parameter 'steeps'"),
+        ({"problem": Part(name="linear", parameters={"kappa": 0})}, "problem 'linear': kappa: 0"),
+        ({"problem": Part(name="conv4", parameters={"ways": 10**6})}, "ways"),
+        ({"problem": Part(name="conv4", parameters={})}, "reference 'implicit' needs"),
+    ],
+)
+def test_cells_that_cannot_be_are_found_before_anything_runs(bad: dict[str, Part], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        check([cell(), cell().model_copy(update=bad)])
+
+
+def test_cells_that_can_be_pass() -> None:
+    assert check([cell(), cell("imaml-cg"), cell("maml-replay", problem="conv4")]) is None
