@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= runs/demo
 DEVICE ?= auto
-REFERENCE_SUITES := fig2a fig2b
+REFERENCE_SUITES := fig2a fig2b accuracy table1
 BIN := $(VENV)/bin
 BENCH := $(BIN)/imaml-bench
 

@@ -7,24 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness import conformance
     from harness.bilevel import Problem, Task
     from harness.errors import BadInput
     from harness.estimators import Diagnostics, Estimator, MetaGradient
     from harness.frame import read_run
     from harness.measure import run
     from harness.parts import estimator, problem
+    from harness.problems.module import ModuleProblem
+    from harness.validation import ValidationReport, validate
 
 __all__ = [
     "BadInput",
     "Diagnostics",
     "Estimator",
     "MetaGradient",
+    "ModuleProblem",
     "Problem",
     "Task",
+    "ValidationReport",
+    "conformance",
     "estimator",
     "problem",
     "read_run",
     "run",
+    "validate",
 ]
 
 _HOMES = {
@@ -32,16 +39,23 @@ _HOMES = {
     "Diagnostics": "harness.estimators",
     "Estimator": "harness.estimators",
     "MetaGradient": "harness.estimators",
+    "ModuleProblem": "harness.problems.module",
     "Problem": "harness.bilevel",
     "Task": "harness.bilevel",
+    "ValidationReport": "harness.validation",
     "estimator": "harness.parts",
     "problem": "harness.parts",
     "read_run": "harness.frame",
     "run": "harness.measure",
+    "validate": "harness.validation",
 }
+
+_MODULES = {"conformance"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"harness.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)

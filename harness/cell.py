@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the stored cell, measurement and manifest.
 
-1: the first.
+1: the first. 2: cells say which studies of their suite they belong to.
 """
 
 Scalar: TypeAlias = bool | int | float | str
@@ -38,8 +38,18 @@ class Part(Model):
     parameters: dict[str, Value] = {}
 
 
+class Study(Model):
+    """A study of the suite that a cell belongs to. A cell of several is measured once."""
+
+    title: str
+    x: str = "steps"
+    """What the study is drawn over: ``steps``, ``evaluations``, or a parameter of its problem or estimators."""
+    label: str
+    """What the study calls the cell's estimator."""
+
+
 class Cell(Model):
-    """One point of the grid: everything that determines what is measured, and nothing else but a label and limits."""
+    """One point of the grid: everything that determines what is measured, and nothing else but labels and limits."""
 
     problem: Part
     estimator: Part
@@ -67,11 +77,13 @@ class Cell(Model):
     """Repeat until the timed repetitions add up to this."""
     time_limit_seconds: float = Field(default=600.0, gt=0)
     """The worker is killed after this long; not part of the key."""
+    studies: tuple[Study, ...] = ()
+    """The suite's studies that hold the cell, where it has several; not part of the key."""
 
     @cached_property
     def key(self) -> str:
         """Hash of the content, 16 hexadecimal digits."""
-        content = self.model_dump(mode="json", exclude={"label", "time_limit_seconds"})
+        content = self.model_dump(mode="json", exclude={"label", "time_limit_seconds", "studies"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -141,6 +153,9 @@ METRICS: dict[str, Metric] = {
     "linear_residual": Metric("1", "‖b − Bx‖ / ‖b‖ of the implicit method's linear system, in float64", True),
     "negative_curvature": Metric(
         "1", "1 where CG met a direction of negative curvature: the method's premise fails", True
+    ),
+    "smallest_curvature": Metric(
+        "1", "smallest eigenvalue of H + λI at φ_K, estimated from below by Lanczos; has to be above 0", True
     ),
     **_accuracy("backprop"),
     **_accuracy("implicit"),

@@ -25,9 +25,10 @@ def read_run(path: str | Path) -> pd.DataFrame:
 def frame(runs: Iterable[LoadedRun]) -> pd.DataFrame:
     """One row a cell; one column a metric, holding the median of its samples.
 
-    The estimator's parameters are columns by their own names, the problem's start with ``problem_``. A metric of which
-    some cell holds more than one sample has three more columns: the quartiles around the median (``wall_seconds_low``,
-    ``wall_seconds_high``) and the number of samples (``wall_seconds_count``).
+    In a suite of several studies, the first column names those of the cell. The estimator's parameters are columns by
+    their own names, the problem's start with ``problem_``. A metric of which some cell holds more than one sample has
+    three more columns: the quartiles around the median (``wall_seconds_low``, ``wall_seconds_high``) and the number of
+    samples (``wall_seconds_count``).
     """
     cells = [(run, measurement) for run in runs for measurement in run.measurements]
     repeated = {name for _, cell in cells for name, values in cell.metrics.items() if len(values) > 1}
@@ -66,12 +67,13 @@ def summary(values: Sequence[float]) -> Summary:
 
 _LONG = ("metric", "unit", "sample", "value")
 _WHAT = ("suite", "run", "problem")
+_STUDIES = "studies"
 _HOW = ("label", "estimator")
 _WHERE = (
     *("steps", "tasks", "dtype", "device", "device_name", "threads", "seed", "draws"),
     *("status", "reason", "started_at", "key"),
 )
-_RESERVED = {*_LONG, *_WHAT, *_HOW, *_WHERE, *METRICS}
+_RESERVED = {_STUDIES, *_LONG, *_WHAT, *_HOW, *_WHERE, *METRICS}
 
 
 def _identity(run: LoadedRun, measurement: Measurement) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def _identity(run: LoadedRun, measurement: Measurement) -> dict[str, Any]:
     return {
         "suite": run.manifest.suite.name,
         "run": run.path.name,
+        _STUDIES: "; ".join(study.title for study in cell.studies),
         "problem": cell.problem.name,
         **_problem_parameters(cell.problem),
         "label": cell.label,
@@ -96,7 +99,8 @@ def _identity(run: LoadedRun, measurement: Measurement) -> dict[str, Any]:
 def _identity_columns(cells: Sequence[tuple[LoadedRun, Measurement]]) -> list[str]:
     of_problem = dict.fromkeys(name for _, m in cells for name in _problem_parameters(m.cell.problem))
     of_estimator = dict.fromkeys(name for _, m in cells for name in _estimator_parameters(m.cell.estimator))
-    return [*_WHAT, *of_problem, *_HOW, *of_estimator, *_WHERE]
+    studies = [_STUDIES] if any(m.cell.studies for _, m in cells) else []
+    return [*studies, *_WHAT, *of_problem, *_HOW, *of_estimator, *_WHERE]
 
 
 def _problem_parameters(part: Part) -> dict[str, Any]:

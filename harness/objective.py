@@ -1,78 +1,133 @@
-"""The losses of one task over flat parameter vectors: their gradients and Hessian-vector products, counted."""
+"""The losses over flat parameter vectors: their gradients and Hessian-vector products, counted.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+Vectors have shape (..., n): n parameters of one task, or of each task of a meta-batch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from harness.bilevel import Problem, Task
+from harness.errors import BadInput
 from harness.pytree import Layout, Params
+
+Strength: TypeAlias = float | Tensor
+"""λ: one number, or one for each parameter, shape (n,)."""
 
 
 @dataclass
 class Counts:
-    """How often each kind of work was done."""
+    """How often each kind of work was done; in a meta-batch, once a task."""
 
     gradients: int = 0
     """Gradients of the inner or outer loss."""
     hvps: int = 0
     """Hessian-vector products of the inner loss, or vector-Jacobian products of one inner step."""
+    losses: int = 0
+    """Inner losses evaluated without a gradient (line searches)."""
     step_size_hvps: int = 0
     """Hessian-vector products spent on choosing ``lr="auto"``."""
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
-            self.gradients + other.gradients, self.hvps + other.hvps, self.step_size_hvps + other.step_size_hvps
+            self.gradients + other.gradients,
+            self.hvps + other.hvps,
+            self.losses + other.losses,
+            self.step_size_hvps + other.step_size_hvps,
         )
 
 
 @dataclass
 class Objective:
-    """G(φ) = L̂(φ) + (λ/2)‖φ − θ‖² of one task, and the outer loss L(φ); φ and θ are flat, shape (n,)."""
+    """G(φ) = L̂(φ) + ½ Σ λ (φ − θ)² of one task or several side by side, and the outer loss L(φ)."""
 
-    problem: Problem
-    task: Task
+    inner_loss: Callable[[Tensor], Tensor]
+    """L̂ over φ, shape (..., n) → (...)."""
+    outer_loss: Callable[[Tensor], Tensor]
+    """L over φ, shape (..., n) → (...)."""
     layout: Layout
     theta: Tensor
-    """θ, detached."""
-    lam: float
+    """θ, detached, shape (..., n)."""
+    lam: Strength
     """λ; 0 leaves the proximal term out."""
+    tasks: int = 1
+    """How many tasks the leading dimension holds."""
     counts: Counts = field(default_factory=Counts)
 
     @classmethod
-    def of(cls, problem: Problem, task: Task, theta: Params, lam: float) -> "Objective":
-        """The objective of ``task`` around ``theta``."""
+    def of(cls, problem: Problem, task: Task, theta: Params, lam: float | Params) -> "Objective":
+        """The objective of one task around ``theta``.
+
+        Raises:
+            BadInput: λ is given by parameter but not for those of ``theta``, or is negative.
+        """
         layout = Layout.of(theta)
-        return cls(problem, task, layout, layout.ravel(theta).detach(), lam)
+        return cls(
+            inner_loss=lambda phi: problem.inner_loss(layout.unravel(phi), task.support),
+            outer_loss=lambda phi: problem.outer_loss(layout.unravel(phi), task.query),
+            layout=layout,
+            theta=layout.ravel(theta).detach(),
+            lam=strength(lam, layout, theta),
+        )
+
+    @classmethod
+    def of_tasks(cls, problem: Problem, tasks: Sequence[Task], theta: Params, lam: float | Params) -> "Objective":
+        """The objectives of several tasks of equal shapes side by side, by ``torch.func.vmap`` over the losses."""
+        layout = Layout.of(theta)
+        support = _stack([task.support for task in tasks])
+        query = _stack([task.query for task in tasks])
+        inner = torch.func.vmap(lambda phi, data: problem.inner_loss(layout.unravel(phi), data))
+        outer = torch.func.vmap(lambda phi, data: problem.outer_loss(layout.unravel(phi), data))
+        return cls(
+            inner_loss=lambda phi: inner(phi, support),
+            outer_loss=lambda phi: outer(phi, query),
+            layout=layout,
+            theta=layout.ravel(theta).detach().expand(len(tasks), -1),
+            lam=strength(lam, layout, theta),
+            tasks=len(tasks),
+        )
+
+    @property
+    def regularised(self) -> bool:
+        """Whether there is a proximal term."""
+        return isinstance(self.lam, Tensor) or self.lam > 0.0
 
     def support_gradient(self, phi: Tensor, *, create_graph: bool = False) -> Tensor:
-        """∇L̂(φ), shape (n,). With ``create_graph``, ``phi`` must require grad and the result can be differentiated."""
+        """∇L̂(φ). With ``create_graph``, ``phi`` must require grad and the result can be differentiated."""
         with torch.enable_grad():
             if not create_graph:
                 phi = phi.detach().requires_grad_()
-            loss = self.problem.inner_loss(self.layout.unravel(phi), self.task.support)
-            self.counts.gradients += 1
+            loss = self.inner_loss(phi).sum()
+            self.counts.gradients += self.tasks
             return torch.autograd.grad(loss, phi, create_graph=create_graph)[0]
 
     def gradient(self, phi: Tensor, theta: Tensor | None = None, *, create_graph: bool = False) -> Tensor:
-        """∇G(φ) = ∇L̂(φ) + λ(φ − θ), shape (n,). ``theta`` stands in for θ where its graph is wanted."""
+        """∇G(φ) = ∇L̂(φ) + λ(φ − θ). ``theta`` stands in for θ where its graph is wanted."""
         gradient = self.support_gradient(phi, create_graph=create_graph)
-        if self.lam == 0.0:
+        if not self.regularised:
             return gradient
-        return gradient.add(phi - (self.theta if theta is None else theta), alpha=self.lam)
+        offset = phi - (self.theta if theta is None else theta)
+        if isinstance(self.lam, Tensor):
+            return torch.addcmul(gradient, self.lam, offset)
+        return gradient.add(offset, alpha=self.lam)
 
-    def query_loss(self, phi: Tensor) -> Tensor:
-        """L(φ), a scalar with its graph."""
-        return self.problem.outer_loss(self.layout.unravel(phi), self.task.query)
+    def value(self, phi: Tensor) -> Tensor:
+        """G(φ), shape (...), without a graph."""
+        with torch.no_grad():
+            self.counts.losses += self.tasks
+            return self.inner_loss(phi) + ((phi - self.theta).square() * (self.lam / 2)).sum(-1)
 
     def query_gradient(self, phi: Tensor) -> tuple[Tensor, Tensor]:
-        """L(φ) and ∇L(φ), both detached."""
+        """L(φ), shape (...), and ∇L(φ), both detached."""
         with torch.enable_grad():
             phi = phi.detach().requires_grad_()
-            loss = self.query_loss(phi)
-            self.counts.gradients += 1
-            return loss.detach(), torch.autograd.grad(loss, phi)[0]
+            loss = self.outer_loss(phi)
+            self.counts.gradients += self.tasks
+            return loss.detach(), torch.autograd.grad(loss.sum(), phi)[0]
 
     def hessian(self, phi: Tensor) -> Callable[[Tensor], Tensor]:
         """The operator v ↦ ∇²L̂(φ) v, by double backward.
@@ -85,16 +140,58 @@ class Objective:
             gradient = self.support_gradient(phi, create_graph=True)
 
         def product(v: Tensor) -> Tensor:
-            self.counts.hvps += 1
+            self.counts.hvps += self.tasks
+            if not gradient.requires_grad:
+                return torch.zeros_like(v)  # L̂ is linear in φ
             return torch.autograd.grad(gradient, phi, v, retain_graph=True)[0]
 
         return product
 
-    def residual(self, phi: Tensor) -> float:
-        """‖∇G(φ)‖ / ‖∇G(θ)‖: how far φ is from solving the inner problem. Not counted."""
-        counts, self.counts = self.counts, Counts()
-        try:
-            start = self.gradient(self.theta).norm()
-            return float(self.gradient(phi).norm() / start) if float(start) > 0.0 else 0.0
-        finally:
-            self.counts = counts
+    def curvature(self, phi: Tensor) -> Callable[[Tensor], Tensor]:
+        """The operator v ↦ ∇²G(φ) v = Hv + λv, held like :meth:`hessian`."""
+        hessian = self.hessian(phi)
+        return lambda v: hessian(v) + self.lam * v
+
+    def residual(self, phi: Tensor) -> Tensor:
+        """‖∇G(φ)‖ / ‖∇G(θ)‖, shape (...): how far φ is from solving the inner problem. Not counted."""
+        uncounted = replace(self, counts=Counts())
+        start, end = uncounted.gradient(self.theta).norm(dim=-1), uncounted.gradient(phi).norm(dim=-1)
+        return torch.where(start > 0, end / start, 0.0)
+
+
+def strength(lam: float | Params, layout: Layout, like: Params) -> Strength:
+    """λ as the algorithms take it: the number, or one for each parameter in the flat vector's order.
+
+    Raises:
+        BadInput: Names or shapes differ from the parameters', or an entry is negative.
+    """
+    if not isinstance(lam, dict):
+        return lam
+    if set(lam) != set(layout.names):
+        raise BadInput(f"lam: names {sorted(lam)} are not those of theta, {sorted(layout.names)}")
+    try:
+        spread = {name: _entry(lam[name], like[name]) for name in layout.names}
+    except RuntimeError as error:
+        raise BadInput(f"lam: {error}") from error
+    flat = layout.ravel(spread)
+    if not bool((flat >= 0).all()):
+        raise BadInput("lam: an entry is negative or not a number")
+    return flat
+
+
+def _entry(lam: float | Tensor, like: Tensor) -> Tensor:
+    return torch.as_tensor(lam, dtype=like.dtype, device=like.device).expand(like.shape)
+
+
+def _stack(data: Sequence[Any]) -> Any:
+    """Equal structures of tensors as one structure with a leading dimension.
+
+    Raises:
+        BadInput: Shapes or structures differ.
+    """
+    leaves, specs = zip(*(pytree.tree_flatten(each) for each in data), strict=True)
+    if any(spec != specs[0] for spec in specs) or any(
+        [leaf.shape for leaf in each] != [leaf.shape for leaf in leaves[0]] for each in leaves
+    ):
+        raise BadInput("tasks of a vectorised meta-batch need data of equal shapes; take them one by one")
+    return pytree.tree_unflatten([torch.stack(each) for each in zip(*leaves, strict=True)], specs[0])

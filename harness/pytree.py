@@ -46,6 +46,8 @@ class Layout:
         return torch.cat([params[name].reshape(-1) for name in self.names])
 
     def unravel(self, flat: Tensor) -> Params:
-        """Views into ``flat`` (differentiable), by name."""
-        pieces = flat.split(self.sizes)
-        return {name: piece.view(shape) for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)}
+        """Views into ``flat`` of shape (..., n), differentiable, by name; leading dimensions stay."""
+        pieces, lead = flat.split(self.sizes, dim=-1), flat.shape[:-1]
+        return {
+            name: piece.view(lead + shape) for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)
+        }

@@ -37,6 +37,10 @@ class Registry:
         """All known names: the built-in ones in their order, then those of other packages."""
         return [*self._targets, *(name for name in self._plugins() if name not in self._targets)]
 
+    def modules(self) -> list[str]:
+        """Modules of the built-in parts that nothing has used yet, each once."""
+        return list(dict.fromkeys(t.partition(":")[0] for t in self._targets.values() if isinstance(t, str)))
+
     def get(self, name: str) -> Callable[..., Any]:
         """The part called ``name``.
 
@@ -90,6 +94,10 @@ PROBLEMS = Registry(
     {
         "linear": "harness.problems.linear:LinearRegression",
         "conv4": "harness.problems.conv4:Conv4",
+        "sinusoid": "harness.problems.sinusoid:Sinusoid",
+        "mlp": "harness.problems.mlp:Mlp",
+        "transformer": "harness.problems.transformer:Transformer",
+        "logistic": "harness.problems.logistic:LogisticRegression",
     },
 )
 
@@ -98,16 +106,31 @@ ESTIMATORS = Registry(
     "imaml_bench.estimators",
     {
         "maml": "harness.estimators.unrolled:Maml",
+        "maml-checkpoint": "harness.estimators.replay:MamlCheckpoint",
         "maml-replay": "harness.estimators.replay:MamlReplay",
+        "maml-truncated": "harness.estimators.unrolled:MamlTruncated",
         "fomaml": "harness.estimators.first_order:Fomaml",
+        "reptile": "harness.estimators.first_order:Reptile",
         "imaml-cg": "harness.estimators.implicit:ImamlCg",
+        "imaml-neumann": "harness.estimators.implicit:ImamlNeumann",
+        "imaml-nystrom": "harness.estimators.implicit:ImamlNystrom",
+        "imaml-minres": "harness.estimators.implicit:ImamlMinres",
+        "imaml-dense": "harness.estimators.implicit:ImamlDense",
+        "darts-fd": "harness.estimators.implicit:DartsFd",
     },
 )
 
 INNER_SOLVERS = Registry(
     "inner solver",
     "imaml_bench.inner_solvers",
-    {"gd": "harness.inner.gradient_descent:GradientDescent"},
+    {
+        "gd": "harness.inner.gradient_descent:GradientDescent",
+        "heavy-ball": "harness.inner.heavy_ball:HeavyBall",
+        "nesterov": "harness.inner.nesterov:Nesterov",
+        "adam": "harness.inner.adam:Adam",
+        "lbfgs": "harness.inner.lbfgs:Lbfgs",
+        "newton-cg": "harness.inner.newton_cg:NewtonCg",
+    },
 )
 
 IMAGE_SOURCES = Registry(
@@ -116,5 +139,8 @@ IMAGE_SOURCES = Registry(
     {
         "glyphs": "harness.data.glyphs:Glyphs",
         "omniglot": "harness.data.omniglot:Omniglot",
+        "miniimagenet": "harness.data.miniimagenet:MiniImageNet",
     },
 )
+
+REGISTRIES = (PROBLEMS, ESTIMATORS, INNER_SOLVERS, IMAGE_SOURCES)

@@ -1,6 +1,10 @@
-"""A suite: a problem, the estimators to compare on it and the grid to compare them over, read from a TOML file."""
+"""A suite, read from a TOML file: studies, each a problem, the estimators to compare on it and the grid to do it over.
+
+A list among the parameters of a problem or an estimator is an axis of the grid.
+"""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -8,11 +12,23 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from harness import cell as cells
 from harness.cell import Cell, Part, Value
 from harness.errors import BadInput, unknown
 from harness.manifest import SuiteIdentity
 from harness.suite_files import find_suite
-from harness.suite_schema import EstimatorTable, GridTable, MeasureTable, StepsByDevice, parse_steps, parse_suite
+from harness.suite_schema import (
+    EstimatorTable,
+    GridTable,
+    MeasureTable,
+    StepsByDevice,
+    StudyTable,
+    parse_steps,
+    parse_suite,
+)
+
+ALWAYS_X = ("steps", "evaluations")
+"""What every study can be drawn over: inner steps, gradient evaluations."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,58 @@ class Configuration:
 
 
 @dataclass(frozen=True)
+class Study:
+    """One question of a suite: what to compare, and over what."""
+
+    title: str
+    """Empty for the only study of a suite."""
+    x: str
+    """What its figures are drawn over: inner steps, gradient evaluations, or a parameter with a list of values."""
+    problems: tuple[Part, ...]
+    """In the file's order, as of the lists in it."""
+    configurations: tuple[Configuration, ...]
+    """In the file's order; no two alike, and labels differ unless the estimators do in ``x`` alone."""
+    grid: GridTable
+    measure: MeasureTable
+    where: str
+    """File and study, to begin a message with."""
+
+    def cells(self, device: str, threads: int, steps: Sequence[int] | None) -> Iterator[Cell]:
+        """The grid's points, few inner steps first."""
+        chosen_steps = self._steps_on(device) if steps is None else parse_steps(steps)
+        axes = product(chosen_steps, self.grid.tasks, self.grid.dtype, self.problems, self.configurations)
+        for step_count, tasks, dtype, problem, configuration in axes:
+            label = configuration.label
+            yield Cell(
+                problem=problem,
+                estimator=configuration.estimator,
+                label=label,
+                steps=step_count,
+                tasks=tasks,
+                dtype=dtype,
+                device=device,
+                threads=threads,
+                seed=self.grid.seed,
+                draws=self.grid.draws,
+                measure=self.measure.passes,
+                references=self.measure.references,
+                min_samples=self.measure.min_samples,
+                min_seconds=self.measure.min_seconds,
+                time_limit_seconds=self.measure.time_limit_seconds,
+                studies=(cells.Study(title=self.title, x=self.x, label=label),) if self.title else (),
+            )
+
+    def _steps_on(self, device: str) -> tuple[int, ...]:
+        if not isinstance(self.grid.steps, StepsByDevice):
+            return self.grid.steps
+        kind = device.partition(":")[0]
+        steps = {"cpu": self.grid.steps.cpu, "cuda": self.grid.steps.cuda}.get(kind)
+        if steps is None:
+            raise BadInput(f"{self.where}: grid.steps: no list for device '{device}'; add '{kind} = [...]'")
+        return steps
+
+
+@dataclass(frozen=True)
 class Suite:
     """What to measure."""
 
@@ -32,11 +100,8 @@ class Suite:
     description: str
     digest: str
     """SHA-256 of the file's text."""
-    problem: Part
-    configurations: tuple[Configuration, ...]
-    """In the file's order; labels and estimators are each unique."""
-    grid: GridTable
-    measure: MeasureTable
+    studies: tuple[Study, ...]
+    """In the file's order."""
 
     @property
     def name(self) -> str:
@@ -54,62 +119,43 @@ class Suite:
         steps: Sequence[int] | None = None,
         estimators: Sequence[str] | None = None,
     ) -> list[Cell]:
-        """The grid's points, no two alike, with few inner steps before many: a part of them already makes a figure.
+        """The points of the studies' grids, study by study, no two alike: a point of several studies names them all.
+
+        Within a study few inner steps come before many: a part of them already makes a figure.
 
         Args:
             device: ``cpu`` or ``cuda:I``.
             threads: CPU threads torch may use.
-            steps: Inner steps to measure in place of the grid's.
+            steps: Inner steps to measure in place of the grids'.
             estimators: Names or labels of the estimators to measure; all of them where it is left out.
 
         Raises:
-            BadInput: The steps are not positive whole numbers, the grid has none for the device, an estimator is not
+            BadInput: The steps are not positive whole numbers, a grid has none for the device, an estimator is not
                 in the suite, or nothing is left to measure.
         """
-        chosen = self._chosen(estimators)
-        chosen_steps = self._steps_on(device) if steps is None else parse_steps(steps)
-        axes = product(chosen_steps, self.grid.tasks, self.grid.dtype, chosen)
-        return [
-            Cell(
-                problem=self.problem,
-                estimator=configuration.estimator,
-                label=configuration.label,
-                steps=step_count,
-                tasks=tasks,
-                dtype=dtype,
-                device=device,
-                threads=threads,
-                seed=self.grid.seed,
-                draws=self.grid.draws,
-                measure=self.measure.passes,
-                references=self.measure.references,
-                min_samples=self.measure.min_samples,
-                min_seconds=self.measure.min_seconds,
-                time_limit_seconds=self.measure.time_limit_seconds,
-            )
-            for step_count, tasks, dtype, configuration in axes
-        ]
+        wanted = self._wanted(estimators)
+        found: dict[str, Cell] = {}
+        for new in (each for study in self.studies for each in study.cells(device, threads, steps)):
+            known = found.get(new.key)
+            also = {"studies": (*known.studies, *new.studies)} if known else {}
+            found[new.key] = known.model_copy(update=also) if known else new
+        return [each for each in found.values() if wanted & _names(each)]
 
-    def _chosen(self, wanted: Sequence[str] | None) -> Sequence[Configuration]:
-        if wanted is None:
-            return self.configurations
-        known = {name for each in self.configurations for name in (each.label, each.estimator.name)}
-        for name in wanted:
+    def _wanted(self, estimators: Sequence[str] | None) -> set[str]:
+        configurations = [each for study in self.studies for each in study.configurations]
+        known = {name for each in configurations for name in (each.label, each.estimator.name)}
+        if estimators is None:
+            return known
+        for name in estimators:
             if name not in known:
                 raise unknown(f"estimator of suite '{self.name}'", name, known)
-        chosen = [each for each in self.configurations if each.label in wanted or each.estimator.name in wanted]
-        if not chosen:
+        if not estimators:
             raise BadInput(f"no estimator of suite '{self.name}' is chosen: nothing to measure")
-        return chosen
+        return set(estimators)
 
-    def _steps_on(self, device: str) -> tuple[int, ...]:
-        if not isinstance(self.grid.steps, StepsByDevice):
-            return self.grid.steps
-        kind = device.partition(":")[0]
-        steps = {"cpu": self.grid.steps.cpu, "cuda": self.grid.steps.cuda}.get(kind)
-        if steps is None:
-            raise BadInput(f"{self.path}: grid.steps: no list for device '{device}'; add '{kind} = [...]'")
-        return steps
+
+def _names(cell: Cell) -> set[str]:
+    return {cell.estimator.name, cell.label, *(study.label for study in cell.studies)}
 
 
 def load_suite(suite: str | Path) -> Suite:
@@ -128,50 +174,100 @@ def load_suite(suite: str | Path) -> Suite:
         raise BadInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 text (byte {error.start})") from error
-    inner = table.inner.model_dump(exclude_unset=True)
     return Suite(
         path=path,
         title=table.title,
         description=table.description,
         digest=hashlib.sha256(content).hexdigest(),
-        problem=Part(name=table.problem.name, parameters=table.problem.model_extra or {}),
-        configurations=_configurations(table.estimator, inner, path),
-        grid=table.grid,
-        measure=table.measure,
+        studies=_studies(table.study, str(path)),
     )
 
 
+def _studies(tables: Sequence[StudyTable], path: str) -> tuple[Study, ...]:
+    if len(tables) == 1 and not tables[0].title:
+        return (_study(tables[0], path),)
+    for index, table in enumerate(tables):
+        if not table.title:
+            raise BadInput(f"{path}: study[{index}].title: missing")
+        if table.title in (other.title for other in tables[:index]):
+            raise BadInput(f"{path}: study[{index}].title: '{table.title}' is taken")
+    return tuple(_study(table, f"{path}: study '{table.title}'") for table in tables)
+
+
+def _study(table: StudyTable, where: str) -> Study:
+    inner = table.inner.model_dump(exclude_unset=True)
+    entries = [{**inner, **(entry.model_extra or {})} for entry in table.estimator]
+    problem = table.problem.model_extra or {}
+    axes = {name for each in (problem, *entries) for name, value in each.items() if isinstance(value, list)}
+    if table.x not in (*ALWAYS_X, *axes):
+        raise BadInput(f"{where}: x: {unknown('axis', table.x, (*ALWAYS_X, *axes))}")
+    for value in (value for each in (problem, *entries) for value in _listed(each.get(table.x))):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise BadInput(f"{where}: x: '{table.x}' is {json.dumps(value)} somewhere; an axis needs numbers above 0")
+    return Study(
+        title=table.title,
+        x=table.x,
+        problems=tuple(
+            Part(name=table.problem.name, parameters=point) for point, _ in _points(problem, f"{where}: problem")
+        ),
+        configurations=_configurations(table.estimator, entries, table.x, where),
+        grid=table.grid,
+        measure=table.measure,
+        where=where,
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _points(parameters: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """Each combination of the lists' values, with the names of the lists."""
+    axes = {name: value for name, value in parameters.items() if isinstance(value, list)}
+    for name, values in axes.items():
+        written = [json.dumps(value, ensure_ascii=False) for value in values]
+        twice = next((each for each in written if written.count(each) > 1), None)
+        if twice is not None:
+            raise BadInput(
+                f"{where}.{name}: {twice} is there twice; a list is an axis of the grid, "
+                f"a parameter that is itself a list is written [[{', '.join(written)}]]"
+            )
+    for values in product(*axes.values()):
+        yield {**parameters, **dict(zip(axes, values, strict=True))}, list(axes)
+
+
 def _configurations(
-    entries: Sequence[EstimatorTable], inner: Mapping[str, Any], path: Path
+    entries: Sequence[EstimatorTable], parameters: Sequence[Mapping[str, Any]], x: str, where: str
 ) -> tuple[Configuration, ...]:
     found: list[Configuration] = []
-    for index, entry in enumerate(entries):
-        where = f"{path}: estimator[{index}]"
-        for new in _expanded(entry, inner, where):
-            _refuse_twins(new, found, where)
+    for index, (entry, given) in enumerate(zip(entries, parameters, strict=True)):
+        here = f"{where}: estimator[{index}]"
+        for new in _expanded(entry, given, x, here):
+            _refuse_twins(new, found, x, here)
             found.append(new)
     return tuple(found)
 
 
-def _expanded(entry: EstimatorTable, inner: Mapping[str, Any], where: str) -> Iterator[Configuration]:
+def _expanded(entry: EstimatorTable, given: Mapping[str, Any], x: str, where: str) -> Iterator[Configuration]:
     """The entry's configurations: one for each combination of its lists' values."""
-    parameters: dict[str, Any] = {**inner, **(entry.model_extra or {})}
-    if "steps" in parameters:
+    if "steps" in given:
         raise BadInput(f"{where}.steps: inner steps belong in [grid]")
-    axes = {name: value for name, value in parameters.items() if isinstance(value, list)}
-    for values in product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
-        estimator = Part(name=entry.name, parameters={**parameters, **point})
-        template = entry.label or " ".join([entry.name, *(f"{name}={{{name}}}" for name in axes)])
-        yield Configuration(_filled(template, estimator.parameters, f"{where}.label"), estimator)
+    for point, axes in _points(given, where):
+        template = entry.label or " ".join([entry.name, *(f"{name}={{{name}}}" for name in axes if name != x)])
+        fields = {name: value for name, value in point.items() if name != x}
+        yield Configuration(_filled(template, fields, f"{where}.label"), Part(name=entry.name, parameters=point))
 
 
-def _refuse_twins(new: Configuration, others: Sequence[Configuration], where: str) -> None:
+def _refuse_twins(new: Configuration, others: Sequence[Configuration], x: str, where: str) -> None:
     for other in others:
         if new.estimator == other.estimator:
             raise BadInput(f"{where}: '{new.label}' is the same estimator as '{other.label}'")
-        if new.label == other.label:
+        if new.label == other.label and _without(new.estimator, x) != _without(other.estimator, x):
             raise BadInput(f"{where}.label: '{new.label}' is taken; say in it what differs, as in '{{lam}}'")
+
+
+def _without(part: Part, x: str) -> Part:
+    return Part(name=part.name, parameters={name: value for name, value in part.parameters.items() if name != x})
 
 
 def _filled(template: str, parameters: Mapping[str, Value], where: str) -> str:

@@ -3,8 +3,8 @@
 import json
 import math
 import tomllib
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeVar, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from harness.errors import BadInput, unknown
 from harness.registry import ESTIMATORS, PROBLEMS
 
 T = TypeVar("T")
+Location: TypeAlias = tuple[int | str, ...]
 
 
 def _written(value: object) -> str:
@@ -84,9 +85,8 @@ def _parameter(list_depth: int) -> BeforeValidator:
 PositiveInt = Annotated[int, BeforeValidator(_positive)]
 Text = Annotated[str, Field(min_length=1)]
 Counts = Annotated[tuple[PositiveInt, ...], AfterValidator(_ascending), BeforeValidator(_some_listed)]
-ProblemParameter = Annotated[Any, _parameter(list_depth=1)]
-EstimatorParameter = Annotated[Any, _parameter(list_depth=2)]
-"""A list is a grid axis, so a parameter that is itself a list lies one deeper."""
+Parameter = Annotated[Any, _parameter(list_depth=2)]
+"""A list is a grid axis, so a parameter that is itself a list lies one deeper: ``hidden = [[40, 40]]``."""
 
 
 class Table(Model):
@@ -96,10 +96,10 @@ class Table(Model):
 
 
 class ProblemTable(Table):
-    """``[problem]``: its name and its parameters."""
+    """``[problem]``: its name and its parameters, lists being grid axes."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, ProblemParameter]  # pyright: ignore[reportIncompatibleVariableOverride]
+    __pydantic_extra__: dict[str, Parameter]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     name: Annotated[str, _known("problem", PROBLEMS.names)]
 
@@ -107,16 +107,16 @@ class ProblemTable(Table):
 class InnerTable(Table):
     """``[inner]``: what every estimator takes unless its entry says otherwise."""
 
-    lr: EstimatorParameter = None
-    lam: EstimatorParameter = None
-    inner: EstimatorParameter = None
+    lr: Parameter = None
+    lam: Parameter = None
+    inner: Parameter = None
 
 
 class EstimatorTable(Table):
     """``[[estimator]]``: its name, its label and its parameters, lists being grid axes."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, EstimatorParameter]  # pyright: ignore[reportIncompatibleVariableOverride]
+    __pydantic_extra__: dict[str, Parameter]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     name: Annotated[str, _known("estimator", ESTIMATORS.names)]
     label: Text | None = None
@@ -167,24 +167,34 @@ class MeasureTable(Table):
     time_limit_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
 
 
+class StudyTable(Table):
+    """A study: the whole file but its title where there is one, else a ``[[study]]`` over what the file's top says."""
+
+    title: str = ""
+    x: Text = "steps"
+    problem: ProblemTable
+    inner: InnerTable = InnerTable()
+    estimator: Annotated[tuple[EstimatorTable, ...], BeforeValidator(_some_listed)]
+    grid: GridTable
+    measure: MeasureTable = MeasureTable()
+
+
 class SuiteTable(Table):
     """The whole file."""
 
     title: Text
     description: str = ""
-    problem: ProblemTable
-    inner: InnerTable = InnerTable()
-    estimator: Annotated[tuple[EstimatorTable, ...], BeforeValidator(_listed)]
-    grid: GridTable
-    measure: MeasureTable = MeasureTable()
+    study: Annotated[tuple[StudyTable, ...], BeforeValidator(_some_listed)]
 
 
-_CLOSED_TABLES: dict[str, type[Table]] = {
-    "": SuiteTable,
-    "inner": InnerTable,
-    "grid": GridTable,
-    "grid.steps": StepsByDevice,
-    "measure": MeasureTable,
+_CLOSED_TABLES: dict[str, tuple[str, ...]] = {
+    "": (*SuiteTable.model_fields, *StudyTable.model_fields),
+    "study": tuple(StudyTable.model_fields),
+    **{
+        name: tuple(table.model_fields)
+        for name, table in (("inner", InnerTable), ("grid", GridTable), ("measure", MeasureTable))
+    },
+    "grid.steps": tuple(StepsByDevice.model_fields),
 }
 
 _WORDING = {
@@ -200,17 +210,22 @@ _WORDING = {
 
 
 def parse_suite(text: str, where: str) -> SuiteTable:
-    """Read the text of a suite file.
+    """Read the text of a suite file: one study, or the ``[[study]]`` tables with the file's top for their defaults.
+
+    A study's ``problem``, ``inner``, ``grid`` and ``measure`` go over those of the top key by key (a problem of
+    another name stands alone), its estimators replace those of the top.
 
     Raises:
         BadInput: The text is not TOML or not a suite; one line with file, key and value.
     """
     try:
-        return SuiteTable.model_validate(tomllib.loads(text))
+        written = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{where}: {error}") from error
+    try:
+        return SuiteTable.model_validate(_spread(written))
     except ValidationError as error:
-        raise _bad_input(error, where) from error
+        raise _bad_input(error, where, written) from error
 
 
 def parse_steps(steps: Iterable[int]) -> tuple[int, ...]:
@@ -218,34 +233,70 @@ def parse_steps(steps: Iterable[int]) -> tuple[int, ...]:
     try:
         return TypeAdapter[tuple[int, ...]](Counts).validate_python(tuple(steps))
     except ValidationError as error:
-        raise _bad_input(error, "steps") from error
+        raise _bad_input(error, "steps", {}) from error
 
 
-def _bad_input(error: ValidationError, where: str) -> BadInput:
+def _spread(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The file with every study complete in itself."""
+    head = {name: written[name] for name in ("title", "description") if name in written}
+    top = {name: value for name, value in written.items() if name not in (*head, "study")}
+    studies = _listed(written.get("study", {}))
+    return head | {"study": [_over(top, each) if isinstance(each, dict) else each for each in studies]}
+
+
+def _over(top: Mapping[str, Any], study: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**top, **study}
+    for name in ("problem", "inner", "grid", "measure"):
+        below, above = top.get(name), study.get(name)
+        if isinstance(below, dict) and isinstance(above, dict):
+            another = name == "problem" and above.get("name", below.get("name")) != below.get("name")
+            merged[name] = above if another else {**below, **above}
+    return merged
+
+
+def _bad_input(error: ValidationError, where: str, written: Mapping[str, Any]) -> BadInput:
+    details: list[dict[str, Any]] = [{**each, "loc": _place(each, written)} for each in error.errors(include_url=False)]
+    unique = {(each["loc"], each["type"], str(each["input"])): each for each in details}  # a default fails every study
     # An unknown key first: a required key that is misspelt is missing as well.
-    first, *others = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-    key, problem = _dotted(first["loc"]), _explained(first)
-    message = ": ".join(part for part in (where, key, problem) if part)
+    first, *others = sorted(unique.values(), key=lambda each: each["type"] != "extra_forbidden")
+    message = ": ".join(part for part in (where, _dotted(first["loc"]), _explained(first)) if part)
     return BadInput(message + (f" (and {len(others)} more)" if others else ""))
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
-    """``estimator[1].cg_steps``, without union tags and without the position in a list of values at the end."""
-    names = [part for part in location if part not in (_LIST, _TABLE)]
-    while names and isinstance(names[-1], int) and names[0] != "estimator":
+def _place(details: ErrorDetails, written: Mapping[str, Any]) -> Location:
+    """Where in the file as written the trouble lies: in a study's own table, or at the top it takes from."""
+    location = tuple(part for part in details["loc"] if part not in (_LIST, _TABLE))
+    if location[:1] != ("study",) or len(location) < 2:
+        return location
+    study, *inside = location[1:]
+    at: Any = _listed(written["study"])[int(study)] if "study" in written else None
+    for part in inside[:-1] if details["type"] == "missing" else inside:
+        try:
+            at = at[part]
+        except (KeyError, IndexError, TypeError):
+            return tuple(inside)
+    return location if "study" in written else tuple(inside)
+
+
+def _dotted(location: Location) -> str:
+    """``estimator[1].cg_steps``, without the position in a list of values at the end."""
+    names = list(location)
+    while names and isinstance(names[-1], int) and names[-2:-1] not in (["estimator"], ["study"]):
         names.pop()
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in names).removeprefix(".")
 
 
-def _explained(details: ErrorDetails) -> str:
+def _explained(details: Mapping[str, Any]) -> str:
     kind, context = details["type"], details.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
     if kind == "missing":
         return "missing"
     if kind == "extra_forbidden":
-        name = str(details["loc"][-1])
-        return str(unknown("key", name, _CLOSED_TABLES[_dotted(details["loc"][:-1])].model_fields))
+        *table, name = details["loc"]
+        if table[:1] == ["study"]:
+            table = table[2:] or ["study"]
+        return str(unknown("key", name, _CLOSED_TABLES[_dotted(tuple(table))]))
     value = _written(details["input"])
     if kind in _WORDING:
         return f"{value} is not {_WORDING[kind].format(**context)}"

@@ -1,7 +1,7 @@
 """One cell measured, in the process this is called in."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -10,6 +10,8 @@ from harness.bilevel import Problem
 from harness.cell import Cell, Status
 from harness.errors import BadInput
 from harness.estimators import BatchMetaGradient, Estimator
+from harness.estimators.base import Diagnostics
+from harness.linear_solvers import extreme_eigenvalues
 from harness.meters.accuracy import agreement
 from harness.meters.allocator import allocator_peak
 from harness.meters.clock import time_samples
@@ -54,12 +56,12 @@ def check(cells: Sequence[Cell]) -> None:
         BadInput: A part cannot be built or a reference does not exist for it; says which.
     """
     for cell in {cell.problem.model_dump_json(): cell for cell in cells}.values():
-        problem = build_problem(cell)
-        problem.tasks(1, cell.seed)
-        if "accuracy" in cell.measure:
-            require_references(cell.references, problem)
-    for cell in {(cell.estimator.model_dump_json(), cell.steps): cell for cell in cells}.values():
-        build_estimator(cell)
+        build_problem(cell).tasks(1, cell.seed)
+    estimators = {(cell.estimator.model_dump_json(), cell.steps): build_estimator(cell) for cell in cells}
+    judged = [cell for cell in cells if "accuracy" in cell.measure]
+    for cell in {(cell.estimator.model_dump_json(), cell.references): cell for cell in judged}.values():
+        estimator = estimators[cell.estimator.model_dump_json(), cell.steps]
+        require_references(cell.references, build_problem(cell), estimator)
 
 
 def measure(cell: Cell, emit: Callable[[Metrics], None]) -> Outcome:
@@ -177,6 +179,7 @@ def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Metrics:
     if solves:
         metrics["linear_residual"] = [max(solve.linear_residual or 0.0 for solve in solves)]
         metrics["negative_curvature"] = [float(any(solve.negative_curvature for solve in solves))]
+        metrics["smallest_curvature"] = [min(map(_smallest_curvature, solves))]
     for kind in cell.references:
         exact = _mean(
             [
@@ -185,12 +188,18 @@ def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Metrics:
             ]
         )
         for name, value in asdict(agreement(grad, exact)).items():
-            metrics[f"{kind}_{name}"] = [value]
-    if cell.dtype != "float64":
+            if name == "cosine" or not estimator.direction_only:
+                metrics[f"{kind}_{name}"] = [value]
+    if cell.dtype != "float64" and not estimator.direction_only:
         rounded = build_problem(cell, draw=draw)
         own = estimator.meta_gradients(rounded, rounded.tasks(cell.tasks, cell.seed + draw), rounded.theta())
         metrics["rounding_relative_error"] = [agreement(own.grad, grad).relative_error]
     return metrics
+
+
+def _smallest_curvature(diagnostics: Diagnostics) -> float:
+    uncounted = replace(diagnostics.objective, counts=Counts())
+    return extreme_eigenvalues(uncounted.curvature(diagnostics.phi), diagnostics.phi)[0]
 
 
 def _mean(grads: Sequence[Params]) -> Params:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from harness.estimators import Diagnostics, Estimator
+from harness.estimators import Diagnostics, Estimate, Estimator
 from harness.objective import Objective
 from harness.registry import ESTIMATORS
 
@@ -22,7 +21,7 @@ class Faulty(Estimator):
     fault: str = ""
     mark: str = ""
 
-    def estimate(self, objective: Objective, lr: float) -> tuple[Tensor, Tensor, Diagnostics]:
+    def estimate(self, objective: Objective, lr: float) -> Estimate:
         match self.fault:
             case "allocation":
                 torch.empty(2**55, dtype=torch.uint8)
@@ -44,18 +43,18 @@ class Faulty(Estimator):
                     process.wait()
             case "not-finite":
                 theta = objective.theta
-                return theta * float("nan"), theta.sum(), Diagnostics(objective, theta, lr)
+                return Estimate(theta * float("nan"), theta.sum(), Diagnostics(objective, theta, lr, self.steps))
             case _:
                 pass
         theta = objective.theta
-        return theta.clone(), theta.sum(), Diagnostics(objective, theta, lr)
+        return Estimate(theta.clone(), theta.sum(), Diagnostics(objective, theta, lr, self.steps))
 
 
 @dataclass(frozen=True)
 class FailsLate(Faulty):
     """Works in float32 and raises in float64, so in the accuracy pass alone."""
 
-    def estimate(self, objective: Objective, lr: float) -> tuple[Tensor, Tensor, Diagnostics]:
+    def estimate(self, objective: Objective, lr: float) -> Estimate:
         if objective.theta.dtype == torch.float64:
             raise ValueError("only now")
         return super().estimate(objective, lr)

@@ -97,3 +97,9 @@ def test_read_run_reads_a_stored_run(tmp_path: Path) -> None:
     assert list(harness.read_run(tmp_path / "run")["peak_bytes"]) == [77e6]
     with pytest.raises(BadInput, match="no such folder"):
         harness.read_run(tmp_path / "nowhere")
+
+
+def test_studies_are_named_where_there_are_any() -> None:
+    both = measurement(studies=[{"title": title, "label": "MAML"} for title in ("one", "two")])
+    assert list(frame([run([both, FAILED])])["studies"]) == ["one; two", ""]
+    assert "studies" not in frame([run([FAILED])]).columns

@@ -24,7 +24,7 @@ def test_python_runs_as_pasted(code: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
-    assert {"result", "frame"} & names.keys()
+    assert {"result", "frame", "report"} & names.keys()
 
 
 def test_the_suite_is_one(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_the_suite_is_one(tmp_path: Path) -> None:
 def test_every_command_is_one() -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("imaml-bench")]
     verbs = [shlex.split(line, comments=True)[1] for line in lines]
-    assert verbs == ["list", "plan", "run", "run", "report"]
+    assert verbs == ["list", "plan", "run", "run", "report", "validate", "validate"]
 
 
 def test_findings_are_those_of_the_published_run() -> None:

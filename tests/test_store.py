@@ -388,3 +388,11 @@ def test_what_holds_no_run_cannot_be_read(tmp_path: Path):
 def test_reading_needs_no_torch():
     code = "import sys, harness.store, harness.suite; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_runs_of_the_first_schema_still_read() -> None:
+    run = load_run(Path(__file__).parent / "runs" / "schema1")
+    assert run.manifest.schema_version == 1
+    assert [measurement.cell.label for measurement in run.measurements] == ["MAML", "MAML, replay", "FOMAML"]
+    assert [measurement.cell.studies for measurement in run.measurements] == [(), (), ()]
+    assert any("22" in notice for notice in run.notices)

@@ -54,14 +54,14 @@ def complaint(old: str, new: str) -> str:
 
 
 def labels(suite: Suite) -> list[str]:
-    return [configuration.label for configuration in suite.configurations]
+    return [configuration.label for study in suite.studies for configuration in study.configurations]
 
 
 # Found
 
 
 def test_packaged_suites_are_listed_with_their_titles():
-    assert list(suite_titles()) == ["ci", "fig2a", "fig2b"]
+    assert list(suite_titles()) == ["accuracy", "ci", "fig2a", "fig2b", "table1"]
     assert all(suite_titles().values())
 
 
@@ -174,8 +174,9 @@ def test_estimators_are_chosen_by_name_or_label():
 
 def test_entry_goes_over_the_inner_defaults():
     two = suite('name = "maml"', 'name = "maml"\nlam = 0')
-    assert two.configurations[0].estimator.parameters == {"lr": "auto", "lam": 0}
-    assert two.configurations[1].estimator.parameters["lam"] == 0.1
+    configurations = two.studies[0].configurations
+    assert configurations[0].estimator.parameters == {"lr": "auto", "lam": 0}
+    assert configurations[1].estimator.parameters["lam"] == 0.1
 
 
 def test_lists_of_an_estimator_are_axes():
@@ -187,8 +188,26 @@ def test_lists_of_an_estimator_are_axes():
     assert labels(suite("[2, 5]", "[[2, 5], [1]]"))[1:] == ["imaml-cg cg_steps=[2, 5]", "imaml-cg cg_steps=[1]"]
 
 
-def test_list_in_the_problem_is_one_parameter():
-    assert suite("dim = 50", "dim = [1, 2]").problem.parameters == {"dim": [1, 2]}
+def test_lists_of_the_problem_are_axes():
+    found = suite("dim = 50", "dim = [20, 50]\nkappa = [1, 9]").cells("cpu", 1, [1], ["maml"])
+    assert [c.problem.parameters for c in found] == [{"dim": d, "kappa": k} for d in (20, 50) for k in (1, 9)]
+
+
+def test_a_list_within_a_list_is_one_parameter():
+    (problem,) = suite("dim = 50", "dim = [[40, 40]]").studies[0].problems
+    assert problem.parameters == {"dim": [40, 40]}
+    assert [p.parameters for p in suite("dim = 50", "dim = [[4, 4], [8]]").studies[0].problems] == [
+        {"dim": [4, 4]},
+        {"dim": [8]},
+    ]
+
+
+def test_a_list_that_looks_like_one_parameter_is_told():
+    assert complaint("dim = 50", "dim = [40, 40]") == (
+        "fig.toml: problem.dim: 40 is there twice; a list is an axis of the grid, "
+        "a parameter that is itself a list is written [[40, 40]]"
+    )
+    assert complaint("[2, 5]", "[2, 2]").startswith("fig.toml: estimator[1].cg_steps: 2 is there twice")
 
 
 def test_labels_are_filled_in():
@@ -220,11 +239,139 @@ def test_same_label_in_two_entries_is_refused():
 def test_same_estimator_twice_is_refused():
     again = 'name = "maml"\n[[estimator]]\nname = "maml"\nlam = 0.1\nlabel = "other"'
     assert complaint('name = "maml"', again) == "fig.toml: estimator[1]: 'other' is the same estimator as 'maml'"
-    assert complaint("[2, 5]", "[2, 2]").startswith("fig.toml: estimator[1]: 'imaml-cg cg_steps=2' is the same")
 
 
 def test_steps_belong_in_the_grid():
     assert complaint("[2, 5]", "[2, 5]\nsteps = 3") == "fig.toml: estimator[1].steps: inner steps belong in [grid]"
+
+
+# What figures are drawn over
+
+
+def test_what_is_drawn_over_is_no_part_of_a_label():
+    over = suite("[problem]", 'x = "cg_steps"\n[problem]')
+    assert labels(over) == ["maml", "imaml-cg", "imaml-cg"]
+    assert len(over.cells("cpu", 1, [1])) == 3
+    assert {study.x for study in suite().studies} == {"steps"}
+
+
+def test_a_label_that_splits_the_curve_is_refused():
+    x_in_label = 'x = "cg_steps"\n' + FIG.replace("[2, 5]", '[2, 5]\nlabel = "{cg_steps}"')
+    assert complaint(FIG, x_in_label).endswith("label: unknown parameter 'cg_steps': known: lam, lr")
+
+
+def test_an_axis_has_numbers():
+    with_names = FIG.replace('lr = "auto"', 'lr = ["auto", 0.1]')
+    assert complaint(FIG, 'x = "lr"\n' + with_names) == (
+        "fig.toml: x: 'lr' is \"auto\" somewhere; an axis needs numbers above 0"
+    )
+    assert complaint(FIG, 'x = "lam"\n' + FIG.replace("lam = 0.1", "lam = [0, 1]")).startswith(
+        "fig.toml: x: 'lam' is 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "why"), [("cgsteps", "did you mean 'cg_steps'?"), ("dim", "known: cg_steps, evaluations, steps")]
+)
+def test_x_is_something_the_study_varies(x: str, why: str):
+    assert complaint("[problem]", f'x = "{x}"\n[problem]') == f"fig.toml: x: unknown axis '{x}': {why}"
+
+
+# Several studies
+
+TWO = """
+[[study]]
+title = "Few"
+[[study]]
+title = "Many"
+x = "kappa"
+[study.problem]
+kappa = [10, 100]
+[study.grid]
+steps = [2, 4]
+[[study.estimator]]
+name = "maml"
+label = "unrolled"
+"""
+
+
+def test_studies_take_from_the_top_what_they_do_not_say():
+    few, many = suite("[measure]", f"{TWO}[measure]").studies
+    assert [p.parameters for p in few.problems] == [{"dim": 50}]
+    assert [p.parameters for p in many.problems] == [{"dim": 50, "kappa": 10}, {"dim": 50, "kappa": 100}]
+    assert [each.label for each in few.configurations] == ["maml", "imaml-cg cg_steps=2", "imaml-cg cg_steps=5"]
+    assert [each.label for each in many.configurations] == ["unrolled"]
+    assert many.configurations[0].estimator.parameters == {"lr": "auto", "lam": 0.1}
+    assert (many.grid.steps, many.grid.dtype, many.measure.passes) == ((2, 4), ("float64",), ("memory", "time"))
+
+
+def test_a_problem_of_another_name_takes_nothing_from_the_top():
+    one = '[[study]]\ntitle = "A"\nproblem = { name = "conv4", ways = 5 }\n'
+    (study,) = suite("[measure]", f"{one}[measure]").studies
+    assert [p.parameters for p in study.problems] == [{"ways": 5}]
+
+
+def test_a_cell_of_two_studies_is_measured_once_and_named_in_both():
+    shared = TWO.replace("kappa = [10, 100]", "dim = [50, 60]").replace('"kappa"', '"dim"')
+    cells = suite("[measure]", f"{shared}[measure]").cells("cpu", 1)
+    assert len(cells) == len({c.key for c in cells}) == 6 + 4 - 1
+    (both,) = [c for c in cells if len(c.studies) > 1]
+    assert [(s.title, s.x, s.label) for s in both.studies] == [("Few", "steps", "maml"), ("Many", "dim", "unrolled")]
+    assert (both.label, both.steps) == ("maml", 2)
+    assert [c.key for c in suite().cells("cpu", 1)] == [c.key for c in cells if c.studies[0].title == "Few"]
+    assert all(c.studies == () for c in suite().cells("cpu", 1))
+
+
+def test_choosing_by_one_study_s_label_keeps_the_other_study_s_name():
+    shared = TWO.replace("kappa = [10, 100]", "dim = [50, 60]").replace('"kappa"', '"dim"')
+    chosen = suite("[measure]", f"{shared}[measure]").cells("cpu", 1, estimators=["unrolled"])
+    assert len(chosen) == 4
+    assert sum(len(c.studies) for c in chosen) == 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('title = "Many"', "", "study[1].title: missing"),
+        ('title = "Many"', 'title = "Few"', "study[1].title: 'Few' is taken"),
+        ('title = "Many"', 'titel = "Many"', "study[1].titel: unknown key 'titel': did you mean 'title'?"),
+        ("[2, 4]", "[0]", "study[1].grid.steps: 0 is not a positive whole number"),
+        ("steps = [2, 4]", "stepz = 1", "study[1].grid.stepz: unknown key 'stepz': did you mean 'steps'?"),
+        ("[10, 100]", "[10, 10]", "study 'Many': problem.kappa: 10 is there twice; a list is an axis of the grid, "
+         "a parameter that is itself a list is written [[10, 10]]"),
+        ("[10, 100]", "nan", "study[1].problem.kappa: NaN is not a finite number"),
+        ('x = "kappa"', 'x = "kapa"', "study 'Many': x: unknown axis 'kapa': did you mean 'kappa'?"),
+        ('name = "maml"', 'name = "mmal"',
+         "study[1].estimator[0].name: unknown estimator 'mmal': did you mean 'maml'?"),
+        ('label = "unrolled"', 'label = "{lamm}"',
+         "study 'Many': estimator[0].label: unknown parameter 'lamm': did you mean 'lam'?"),
+        (TWO, "study = []\n", "study: the list is empty"),
+        (TWO, "study = [5]\n", "study[0]: 5 is not a table"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_study(old: str, new: str, why: str):
+    assert old in TWO
+    whole = new + FIG if old == TWO else FIG + TWO.replace(old, new)
+    assert complaint(FIG, whole) == f"fig.toml: {why}"
+
+
+def test_errors_at_the_top_are_told_once_and_there():
+    wrong = (FIG + TWO).replace("lam = 0.1", "lamm = 0.1")
+    assert complaint(FIG, wrong) == "fig.toml: inner.lamm: unknown key 'lamm': did you mean 'lam'?"
+    assert complaint(FIG, (FIG + TWO).replace('name = "maml"', 'name = "mmal"', 1)) == (
+        "fig.toml: estimator[0].name: unknown estimator 'mmal': did you mean 'maml'?"
+    )
+
+
+def test_what_no_study_has_is_missing():
+    without = FIG.replace('[[estimator]]\nname = "maml"\n[[estimator]]\nname = "imaml-cg"\ncg_steps = [2, 5]\n', "")
+    assert complaint(FIG, without + TWO) == "fig.toml: study[0].estimator: missing"
+
+
+def test_studies_without_steps_for_the_device_are_named():
+    only = suite(FIG, FIG + TWO.replace("[2, 4]", "{ cuda = [8] }"))
+    with pytest.raises(BadInput, match=r"^fig.toml: study 'Many': grid.steps: no list for device 'cpu'"):
+        only.cells("cpu", 1)
 
 
 # What is wrong, where, and what would be right
@@ -272,7 +419,7 @@ def test_steps_are_positive_whole_numbers(value: str):
         ('name = "maml"', "", "estimator[0].name: missing"),
         ("dim = 50", "dim = nan", "problem.dim: NaN is not a finite number"),
         ("dim = 50", "dim = { a = 1 }", 'problem.dim: {"a": 1} is not a number, a string or a boolean'),
-        ("dim = 50", "dim = [[1]]", "problem.dim: [1] is not a number, a string or a boolean"),
+        ("dim = 50", "dim = [[[1]]]", "problem.dim: [1] is not a number, a string or a boolean"),
         ("[2, 5]", "[]", "estimator[1].cg_steps: the list is empty"),
         ("[2, 5]", "[2, inf]", "estimator[1].cg_steps: Infinity is not a finite number"),
         ('"Error against steps"', "5", "title: 5 is not a string"),
@@ -331,3 +478,36 @@ def test_ci_is_small_and_measures_everything():
         (k, label) for k in (1, 2, 4) for label in ("MAML", "MAML, replay", "iMAML, 5 CG steps")
     ]
     assert {(c.measure, c.references) for c in cells} == {(("accuracy", "memory", "counters", "time"), ("backprop",))}
+
+
+def test_accuracy_goes_over_everything_the_error_depends_on():
+    accuracy = load_suite("accuracy")
+    assert [study.x for study in accuracy.studies] == [
+        *("steps", "evaluations", "cg_steps", "kappa", "lam", "steps", "steps", "steps")
+    ]
+    cells = accuracy.cells("cpu", 1)
+    assert {c.dtype for c in cells} == {"float64", "float32", "bfloat16"}
+    assert {str(c.problem.parameters.get("kappa", 0)) for c in cells} == {
+        *("3.0", "10.0", "30.0", "100.0", "300.0", "1000.0", "0")
+    }
+    shared = [c for c in cells if {s.x for s in c.studies} >= {"steps", "evaluations", "cg_steps"}]
+    assert {c.label for c in shared} == {"MAML", *(f"iMAML, {cg} CG steps" for cg in (2, 5, 10, 20))}
+    networks = [c for c in cells if c.problem.name == "sinusoid"]
+    assert {(str(c.problem.parameters["activation"]), str(c.estimator.parameters["lam"])) for c in networks} == {
+        ("tanh", "20.0"),
+        ("relu", "2.0"),
+    }
+    assert all(c.problem.parameters["hidden"] == [20, 20] for c in networks)
+
+
+def test_table1_has_what_exponents_need():
+    memory, *work = load_suite("table1").studies
+    assert (memory.measure.passes, memory.x) == (("memory",), "steps")
+    assert len({str(each.configurations[0].estimator.parameters["lam"]) for each in work}) == len(work) == 5
+    assert {each.x for each in work} == {"evaluations"}
+    assert all({"accuracy", "counters"} <= set(each.measure.passes) for each in work)
+    methods = {(c.estimator.name, str(c.estimator.parameters["inner"])) for c in work[0].configurations}
+    assert methods == {
+        *(("maml", "gd"), ("maml", "nesterov"), ("maml-truncated", "gd")),
+        *(("imaml-cg", "gd"), ("imaml-cg", "nesterov")),
+    }

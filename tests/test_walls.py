@@ -10,13 +10,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "harness"
 
 FLOORS = [
-    {"errors", "registry", "pytree", "bilevel", "objective", "phases", "statistics", "units"},
+    {"errors", "checks", "registry", "pytree", "bilevel", "objective", "phases", "statistics", "units"},
     {"data", "inner", "linear_solvers"},
     {"problems", "estimators"},
     {"meters", "parts"},
     {"cell", "manifest", "suite_files", "suite_schema", "suite", "store", "references"},
     {"worker", "machine", "executors"},
-    {"scaling", "frame", "report", "measure", "benchmarks"},
+    {"scaling", "frame", "report", "measure", "validation", "conformance", "benchmarks"},
     {"cli"},
 ]
 """From the ground up: a room imports only its own floor and those below."""

@@ -106,11 +106,25 @@ def test_failures_are_outcomes() -> None:
     )
     assert outcome == Outcome(Status.DIVERGED, "the meta-gradient is not finite at K = 400")
     assert metrics == {}
-    outcome, _ = measured(cell(problem="conv4", references=("implicit",)))
+    without = Part(name="maml", parameters={"lr": 0.5})
+    outcome, _ = measured(cell(references=("implicit",)).model_copy(update={"estimator": without}))
     assert outcome.status is Status.CRASH
-    assert (
-        outcome.reason == "reference 'implicit' needs a problem with a closed form, which Conv4 lacks; use 'backprop'"
-    )
+    assert outcome.reason is not None
+    assert outcome.reason.startswith("reference 'implicit': lam = 0")
+
+
+def test_implicit_methods_tell_the_smallest_eigenvalue_of_their_inner_problem() -> None:
+    _, implicit = measured(cell("imaml-cg", measure=("accuracy",), draws=2))
+    assert implicit["smallest_curvature"] == pytest.approx([0.5 + 1 / 100] * 2)
+    assert "smallest_curvature" not in measured(cell("maml", measure=("accuracy",)))[1]
+
+
+def test_of_a_direction_only_the_cosine_is_told() -> None:
+    _, metrics = measured(cell("reptile", measure=("accuracy",), dtype="float32"))
+    assert {name for name in metrics if name.startswith(("backprop", "implicit", "rounding"))} == {
+        "backprop_cosine",
+        "implicit_cosine",
+    }
 
 
 def test_threads_are_those_of_the_cell() -> None:
@@ -127,7 +141,7 @@ def test_threads_are_those_of_the_cell() -> None:
         ({"estimator": Part(name="maml", parameters={"steeps": 1})}, "estimator 'maml': unknown parameter 'steeps'"),
         ({"problem": Part(name="linear", parameters={"kappa": 0})}, "problem 'linear': kappa: 0"),
         ({"problem": Part(name="conv4", parameters={"ways": 10**6})}, "ways"),
-        ({"problem": Part(name="conv4", parameters={})}, "reference 'implicit' needs"),
+        ({"estimator": Part(name="maml", parameters={"lr": 0.5})}, "reference 'implicit': lam = 0"),
     ],
 )
 def test_cells_that_cannot_be_are_found_before_anything_runs(bad: dict[str, Part], message: str) -> None:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from harness.cli import list as list_verb
-from harness.cli import plan, report, run
+from harness.cli import plan, report, run, validate
 from harness.errors import BadInput
 
 EXIT_CODES = """
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command(name="run", epilog=EXIT_CODES)(run.run)
 app.command(name="report")(report.report)
 app.command(name="plan")(plan.plan)
+app.command(name="validate", epilog=validate.EXIT_CODES)(validate.validate)
 app.command(name="list")(list_verb.list_parts)
 
 

@@ -4,18 +4,15 @@ import json
 
 import typer
 
-from harness import registry
 from harness.cli.options import JsonOption
+from harness.registry import REGISTRIES
 from harness.suite_files import suite_titles
 
 
 def list_parts(as_json: JsonOption = False) -> None:
     """List the suites, problems, estimators, inner solvers and image sources there are."""
     suites = suite_titles()
-    parts = {
-        kind.kind: kind.names()
-        for kind in (registry.PROBLEMS, registry.ESTIMATORS, registry.INNER_SOLVERS, registry.IMAGE_SOURCES)
-    }
+    parts = {kind.kind: kind.names() for kind in REGISTRIES}
     if as_json:
         print(json.dumps({"suite": suites, **parts}, indent=2, ensure_ascii=False))
         return

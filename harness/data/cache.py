@@ -1,7 +1,7 @@
 """Image sets that are slow to make, kept in the user's cache folder."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from hashlib import file_digest, sha256
 from io import BytesIO
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.source import ImageSet
+from harness.data.source import Images, ImageSet
 from harness.errors import BadInput
 
 VARIABLE = "IMAML_BENCH_CACHE"
@@ -36,6 +36,32 @@ def cached(name: str, build: Callable[[], ImageSet]) -> ImageSet:
             if images is None:
                 images = build()
                 _write(path, images)
+    return images
+
+
+def mapped(name: str, shape: tuple[int, ...], build: Callable[[], Iterable[Images]]) -> Images:
+    """Images too many to read whole in every process: read-only, and read from the disk where they are used.
+
+    Like :func:`cached`, the file appears whole or not at all, here after it has reached the disk, and is built once.
+    From then on only its header and length are checked, because a checksum would read all of it: bytes that change on
+    the disk later go unnoticed until the file is deleted.
+
+    Args:
+        name: File name without suffix; tells apart whatever ``build`` makes different images of.
+        shape: (classes, instances, channels, height, width).
+        build: Makes the images of one class after another, so that no more than these are ever in memory.
+
+    Raises:
+        BadInput: The images are not in the cache and the cache folder cannot be written.
+    """
+    path = _folder() / f"{name}.npy"
+    images = _map(path, shape)
+    if images is None:
+        with _locked(path):
+            images = _map(path, shape)
+            if images is None:
+                _write_by_class(path, shape, build())
+                images = np.load(path, mmap_mode="r")
     return images
 
 
@@ -69,6 +95,28 @@ def _write(path: Path, images: ImageSet) -> None:
     partial = path.with_suffix(".partial")
     with _complaining(path.parent):
         partial.write_bytes(sha256(content).digest() + content)
+        partial.replace(path)
+
+
+def _map(path: Path, shape: tuple[int, ...]) -> Images | None:
+    """The file's images, unless there is none or it has another shape or length."""
+    try:
+        images = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return images if images.shape == shape and images.dtype == np.uint8 else None
+
+
+def _write_by_class(path: Path, shape: tuple[int, ...], classes: Iterable[Images]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    partial = path.with_suffix(".partial")
+    with _complaining(path.parent):
+        with partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for images in classes:
+                file.write(images.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
 
 

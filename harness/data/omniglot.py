@@ -1,6 +1,5 @@
 """The Omniglot data set, from a folder that the user has."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.cache import cached
+from harness.data.folders import digest, in_order, read_image, require_equal_counts
 from harness.data.source import Images, ImageSet, Split
 from harness.errors import BadInput
 
@@ -57,7 +57,7 @@ class Omniglot:
                 or the cache folder cannot be written.
         """
         characters = _characters(self._root / PARTS[split])
-        return cached(f"omniglot-v{FORMAT}-{_digest(characters)}", lambda: _build(characters))
+        return cached(f"omniglot-v{FORMAT}-{digest(characters)}", lambda: _build(characters))
 
     @property
     def _root(self) -> Path:
@@ -67,36 +67,16 @@ class Omniglot:
 def _characters(part: Path) -> dict[str, list[Path]]:
     """The image files of each character."""
     characters = {
-        f"{alphabet.name}/{character.name}": [file for file in _sorted(character) if file.suffix == ".png"]
-        for alphabet in _sorted(part)
+        f"{alphabet.name}/{character.name}": [file for file in in_order(character) if file.suffix == ".png"]
+        for alphabet in in_order(part)
         if alphabet.is_dir()
-        for character in _sorted(alphabet)
+        for character in in_order(alphabet)
         if character.is_dir()
     }
     if not any(characters.values()):
         raise BadInput(f"{part} has no characters: expected image files ALPHABET/CHARACTER/*.png in it")
-    expected, *others = characters
-    for name in others:
-        if len(characters[name]) != len(characters[expected]):
-            raise BadInput(
-                f"{part}: {name} has {len(characters[name])} images, but {expected} has {len(characters[expected])}; "
-                "all characters need equally many"
-            )
+    require_equal_counts(part, characters, "characters")
     return characters
-
-
-def _sorted(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir(), key=lambda path: path.name)
-
-
-def _digest(characters: Mapping[str, Sequence[Path]]) -> str:
-    """Changes with any file's path, size or time of change."""
-    digest = hashlib.sha256()
-    for files in characters.values():
-        for file in files:
-            status = file.stat()
-            digest.update(f"{file}\n{status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def _build(characters: Mapping[str, Sequence[Path]]) -> ImageSet:
@@ -105,11 +85,4 @@ def _build(characters: Mapping[str, Sequence[Path]]) -> ImageSet:
 
 
 def _image(file: Path) -> Images:
-    from PIL import Image
-
-    try:
-        with Image.open(file, formats=["PNG"]) as image:
-            grey = image.convert("L").resize((SIZE, SIZE), Image.Resampling.LANCZOS)
-    except (OSError, SyntaxError) as error:
-        raise BadInput(f"{file} is not a readable PNG image") from error
-    return 255 - np.asarray(grey)
+    return 255 - read_image(file, ("PNG",), "L", SIZE)

@@ -1,21 +1,23 @@
 """The contract of the estimators, and what they share."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from harness.bilevel import Problem, Task
-from harness.errors import BadInput
-from harness.inner import InnerSolver
+from harness.checks import is_positive, require_count, require_not_negative
+from harness.errors import BadInput, unknown
+from harness.inner import DifferentiableSolver, InnerSolution, InnerSolver
+from harness.inner.spec import inner_solver
 from harness.linear_solvers import LinearSolution, largest_eigenvalue
 from harness.objective import Counts, Objective
 from harness.phases import phase
 from harness.pytree import Params
-from harness.registry import INNER_SOLVERS
+
+BATCHINGS = ("loop", "vmap")
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,11 @@ class Diagnostics:
 
     objective: Objective = field(repr=False)
     phi: Tensor = field(repr=False)
-    """φ_K, shape (n,)."""
+    """φ_K, shape (..., n)."""
     lr: float
     """The step size used."""
+    steps: int
+    """Inner steps taken: K, or fewer where the tolerance was met first."""
     linear: LinearSolution | None = field(default=None, repr=False)
     """The linear solver's solution, for an implicit estimator."""
 
@@ -37,18 +41,29 @@ class Diagnostics:
 
     @property
     def inner_residual(self) -> float:
-        """‖∇G(φ_K)‖ / ‖∇G(θ)‖. Costs two gradients when read."""
-        return self.objective.residual(self.phi)
+        """‖∇G(φ_K)‖ / ‖∇G(θ)‖, the largest of a meta-batch. Costs two gradients when read."""
+        return float(self.objective.residual(self.phi).max())
 
     @property
     def linear_residual(self) -> float | None:
         """‖b − Bx‖ / ‖b‖ of the linear solve, by its own recurrence; ``None`` where there was none."""
-        return None if self.linear is None else float(self.linear.residuals[-1])
+        return None if self.linear is None else float(self.linear.residuals[-1].max())
 
     @property
     def negative_curvature(self) -> bool | None:
         """Whether the linear solver met negative curvature; ``None`` where there was no linear solve."""
-        return None if self.linear is None else bool(self.linear.negative_curvature)
+        return None if self.linear is None else bool(self.linear.negative_curvature.any())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a rule computes, over flat vectors."""
+
+    grad: Tensor
+    """The meta-gradient of each task, shape (..., n)."""
+    query_loss: Tensor
+    """L(φ_K), shape (...), detached."""
+    diagnostics: Diagnostics
 
 
 @dataclass(frozen=True)
@@ -63,24 +78,11 @@ class MetaGradient:
 
 @dataclass(frozen=True)
 class BatchMetaGradient:
-    """Meta-gradient, query loss and work of several tasks."""
+    """Mean meta-gradient and query loss of several tasks, and the work of all."""
 
     grad: Params
     query_loss: Tensor
     counts: Counts
-
-    def plus(self, result: MetaGradient) -> "BatchMetaGradient":
-        """The sum with one more task."""
-        grad = {name: total + result.grad[name] for name, total in self.grad.items()}
-        return BatchMetaGradient(grad, self.query_loss + result.query_loss, self.counts + result.diagnostics.counts)
-
-    def over(self, tasks: int) -> "BatchMetaGradient":
-        """The mean of a sum over ``tasks``; the work stays the sum."""
-        if tasks == 1:
-            return self
-        return BatchMetaGradient(
-            {name: total / tasks for name, total in self.grad.items()}, self.query_loss / tasks, self.counts
-        )
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,12 @@ class Estimator(ABC):
     Args:
         steps: K, inner steps.
         lr: α, inner step size; ``"auto"`` takes 1/(λ_max + λ), with λ_max the largest eigenvalue of ∇²L̂(θ) by Lanczos.
-        lam: λ, proximal strength; 0 leaves the proximal term out.
-        inner: Name of the inner solver.
+        lam: λ, proximal strength: a number, or a tensor or number for each parameter by name. 0 leaves the proximal
+            term out.
+        inner: The inner solver: its name, or a call with its parameters, as in ``"nesterov(momentum=0.8)"``.
+        tol: Stop the inner loop once ‖∇G(φ)‖ ≤ tol ‖∇G(θ)‖; 0 takes all K steps.
+        batching: How :meth:`meta_gradients` takes several tasks. ``loop``: one by one, backward once a task, in the
+            memory of one task. ``vmap``: side by side, backward once a meta-batch, in the memory of all.
 
     Raises:
         BadInput: A parameter out of its range.
@@ -99,66 +105,88 @@ class Estimator(ABC):
 
     steps: int
     lr: float | Literal["auto"] = 0.01
-    lam: float = 0.0
+    lam: float | Params = 0.0
     inner: str = "gd"
+    tol: float = 0.0
+    batching: str = "loop"
     solver: InnerSolver = field(init=False, repr=False, compare=False)
 
+    direction_only: ClassVar[bool] = False
+    """Whether only the estimate's direction means anything, not its length."""
+
     def __post_init__(self) -> None:
-        if type(self.steps) is not int or self.steps <= 0:
-            raise BadInput(f"steps: {self.steps!r} is not a positive whole number")
+        require_count("steps", self.steps)
         if self.lr != "auto" and not is_positive(self.lr):
             raise BadInput(f"lr: {self.lr!r} is neither a positive number nor 'auto'")
-        if not is_positive(self.lam) and self.lam != 0:
+        if not isinstance(self.lam, dict) and not is_positive(self.lam) and self.lam != 0:
             raise BadInput(f"lam: {self.lam!r} is not a number >= 0")
-        object.__setattr__(self, "solver", INNER_SOLVERS.create(self.inner))
+        require_not_negative("tol", self.tol)
+        if self.batching not in BATCHINGS:
+            raise unknown("batching", self.batching, BATCHINGS)
+        object.__setattr__(self, "solver", inner_solver(self.inner))
 
     def meta_gradient(self, problem: Problem, task: Task, theta: Params) -> MetaGradient:
         """Estimate the meta-gradient of one task at ``theta``."""
         objective = Objective.of(problem, task, theta, self.lam)
-        lr = self._step_size(objective)
-        flat, query_loss, diagnostics = self.estimate(objective, lr)
-        return MetaGradient(objective.layout.unravel(flat), query_loss, diagnostics)
+        estimate = self.estimate(objective, self._step_size(objective))
+        return MetaGradient(objective.layout.unravel(estimate.grad), estimate.query_loss, estimate.diagnostics)
 
     def meta_gradients(self, problem: Problem, tasks: Sequence[Task], theta: Params) -> BatchMetaGradient:
-        """Mean over a meta-batch, task by task: backward runs once a task, and memory is that of one task.
+        """The mean over a meta-batch, as ``batching`` says.
 
         Raises:
-            BadInput: No tasks.
+            BadInput: No tasks; or, side by side, tasks of unequal shapes or ``lr="auto"``, which differs by task.
         """
         if not tasks:
             raise BadInput("a meta-batch needs at least one task")
+        return (self._side_by_side if self.batching == "vmap" else self._one_by_one)(problem, tasks, theta)
+
+    def _one_by_one(self, problem: Problem, tasks: Sequence[Task], theta: Params) -> BatchMetaGradient:
         first, *rest = tasks
         result = self.meta_gradient(problem, first, theta)
-        batch = BatchMetaGradient(result.grad, result.query_loss, result.diagnostics.counts)
+        grad, loss, counts = result.grad, result.query_loss, result.diagnostics.counts
         for task in rest:
-            batch = batch.plus(self.meta_gradient(problem, task, theta))
-        return batch.over(len(tasks))
+            result = self.meta_gradient(problem, task, theta)
+            grad = {name: total + result.grad[name] for name, total in grad.items()}
+            loss, counts = loss + result.query_loss, counts + result.diagnostics.counts
+        if rest:
+            grad, loss = {name: total / len(tasks) for name, total in grad.items()}, loss / len(tasks)
+        return BatchMetaGradient(grad, loss, counts)
+
+    def _side_by_side(self, problem: Problem, tasks: Sequence[Task], theta: Params) -> BatchMetaGradient:
+        if self.lr == "auto":
+            raise BadInput("lr: 'auto' differs from task to task; with batching = 'vmap' give a number")
+        objective = Objective.of_tasks(problem, tasks, theta, self.lam)
+        estimate = self.estimate(objective, self.lr)
+        grad = objective.layout.unravel(estimate.grad.mean(0))
+        return BatchMetaGradient(grad, estimate.query_loss.mean(0), objective.counts)
 
     @abstractmethod
-    def estimate(self, objective: Objective, lr: float) -> tuple[Tensor, Tensor, Diagnostics]:
-        """The rule: flat meta-gradient (n,), query loss (detached scalar) and diagnostics."""
+    def estimate(self, objective: Objective, lr: float) -> Estimate:
+        """The rule, over flat vectors: of one task, shape (n,), or of several side by side, shape (tasks, n)."""
+
+    def descend(self, objective: Objective, lr: float) -> InnerSolution:
+        """φ_K: the inner loop without a graph, in the memory of one gradient."""
+        with phase("inner"):
+            return self.solver.solve(objective, self.steps, lr, self.tol)
+
+    def differentiable_solver(self) -> DifferentiableSolver:
+        """The inner solver, for a rule that differentiates its steps.
+
+        Raises:
+            BadInput: Its steps cannot be differentiated.
+        """
+        if not isinstance(self.solver, DifferentiableSolver):
+            raise BadInput(f"inner: '{self.inner}' cannot be differentiated step by step; use an implicit estimator")
+        return self.solver
 
     def _step_size(self, objective: Objective) -> float:
         if self.lr != "auto":
             return self.lr
+        uncounted = replace(objective, counts=Counts())
         with phase("step size"):
-            counts, objective.counts = objective.counts, Counts()
-            largest = largest_eigenvalue(objective.hessian(objective.theta), objective.theta)
-            counts.step_size_hvps, objective.counts = objective.counts.hvps, counts
-        if largest + self.lam <= 0.0:
+            largest = largest_eigenvalue(uncounted.curvature(objective.theta), objective.theta)
+        objective.counts.step_size_hvps += uncounted.counts.hvps
+        if largest <= 0.0:
             raise BadInput("lr: 'auto' needs a support loss with positive curvature at theta; give a number")
-        return 1.0 / (largest + self.lam)
-
-
-def is_positive(value: object) -> bool:
-    """Whether ``value`` is a finite number above 0 (and not a boolean)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-
-
-def descend(solver: InnerSolver, objective: Objective, steps: int, lr: float) -> Tensor:
-    """φ_K: the inner loop without a graph, in the memory of one gradient."""
-    with phase("inner"):
-        state = solver.initial(objective.theta)
-        for _ in range(steps):
-            state = solver.update(state, objective.gradient(state[0]), lr)
-    return state[0]
+        return 1.0 / largest

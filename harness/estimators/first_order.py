@@ -1,10 +1,9 @@
 """Estimators that use no second derivative."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
-
-from harness.estimators.base import Diagnostics, Estimator, descend
+from harness.estimators.base import Diagnostics, Estimate, Estimator
 from harness.objective import Objective
 from harness.phases import phase
 
@@ -16,9 +15,28 @@ class Fomaml(Estimator):
     Costs K + 1 gradients; memory of one. Biased: its error does not vanish with K.
     """
 
-    def estimate(self, objective: Objective, lr: float) -> tuple[Tensor, Tensor, Diagnostics]:
+    def estimate(self, objective: Objective, lr: float) -> Estimate:
         """Descend, then the query gradient."""
-        phi = descend(self.solver, objective, self.steps, lr)
+        solution = self.descend(objective, lr)
         with phase("query"):
-            loss, gradient = objective.query_gradient(phi)
-        return gradient, loss, Diagnostics(objective, phi, lr)
+            loss, gradient = objective.query_gradient(solution.phi)
+        return Estimate(gradient, loss, Diagnostics(objective, solution.phi, lr, solution.steps))
+
+
+@dataclass(frozen=True)
+class Reptile(Estimator):
+    """θ − φ_K (Nichol, Achiam & Schulman 2018): a direction to move θ in, whose length is not that of a gradient.
+
+    Costs K gradients; memory of one. It does not look at the query set (whose loss is evaluated to be reported, not
+    differentiated); compare it by cosine alone.
+    """
+
+    direction_only: ClassVar[bool] = True
+
+    def estimate(self, objective: Objective, lr: float) -> Estimate:
+        """Descend, then the way back."""
+        solution = self.descend(objective, lr)
+        with phase("query"):
+            loss = objective.outer_loss(solution.phi).detach()
+        way = objective.theta - solution.phi
+        return Estimate(way, loss, Diagnostics(objective, solution.phi, lr, solution.steps))

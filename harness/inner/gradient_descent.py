@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from harness.inner.base import InnerSolver, State
+from harness.inner.base import DifferentiableSolver, State
 
 
 @dataclass(frozen=True)
-class GradientDescent(InnerSolver):
-    """φ ← φ − α ∇G(φ) (paper, section 3.1). Converges on a quadratic at rate 1 − 1/κ for α = 1/(λ_max + λ)."""
+class GradientDescent(DifferentiableSolver):
+    """φ ← φ − α ∇G(φ) (paper, section 3.1). Converges on a quadratic at rate 1 − 1/κ for α = 1/(λ_max + λ).
+
+    Costs one gradient a step; its state is φ alone.
+    """
 
     def initial(self, phi: Tensor) -> State:
         """φ alone."""

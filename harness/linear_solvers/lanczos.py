@@ -1,42 +1,107 @@
-"""The largest eigenvalue of a symmetric operator."""
+"""Extreme eigenvalues of a symmetric operator, by Lanczos with full reorthogonalisation.
+
+From v_1 random the iteration builds orthonormal v_1, …, v_m with B V = V T + β_m v_(m+1) e_mᵀ, T tridiagonal. A Ritz
+pair (θ, y) of T has ‖B V y − θ V y‖ = β_m |y_m|, so an eigenvalue of B lies that near θ; the extreme ones are found
+first. Every Ritz value lies between the extreme eigenvalues of B, hence bounds them from within; θ ± β_m |y_m| bounds
+the eigenvalue θ converges to from without.
+
+Costs one product an iteration and, for every iteration, one vector held; each iteration waits for the device, to end
+with the invariant subspace. Wrong where the start has no part along the extreme eigenvector (of probability 0), and
+before it has converged an eigenvalue further out can be missed: then the bound is of an inner one.
+
+Source: Lanczos 1950; Paige 1972; the residual bound: Parlett, "The symmetric eigenvalue problem", theorem 4.5.1.
+"""
 
 import torch
 from torch import Tensor
 
-from harness.linear_solvers.base import Operator
+from harness.checks import require_count
+from harness.errors import BadInput
+from harness.linear_solvers.base import Operator, dot
+from harness.linear_solvers.eigen import symmetric_eigen
 
 
 def largest_eigenvalue(operator: Operator, like: Tensor, iterations: int = 30) -> float:
-    """An upper estimate of the largest eigenvalue, by Lanczos with full reorthogonalisation.
+    """An upper estimate of the largest eigenvalue: the largest Ritz value plus its residual norm.
 
-    The largest Ritz value plus its residual norm: never below the eigenvalue it converges to, and equal to it once
-    the iteration has converged. The start vector is fixed, so the estimate is reproducible.
+    Never below the eigenvalue it converges to, and equal to it once the iteration has converged. The start vector is
+    fixed, so the estimate is reproducible.
 
     Args:
-        operator: v ↦ H v on vectors of shape (n,).
+        operator: v ↦ B v on vectors of shape (n,).
         like: A vector of shape (n,) whose dtype and device the iteration uses.
         iterations: Most products with the operator.
+
+    Raises:
+        BadInput: ``like`` is not a vector, or ``iterations`` not a positive whole number.
     """
+    return extreme_eigenvalues(operator, like, iterations)[1]
+
+
+def extreme_eigenvalues(operator: Operator, like: Tensor, iterations: int = 30) -> tuple[float, float]:
+    """The smallest and largest eigenvalue, each moved outwards by its residual norm.
+
+    A smallest one above 0 speaks for a positive definite operator. One below 0 speaks against it only once more
+    iterations do not raise it.
+
+    Args:
+        operator: v ↦ B v on vectors of shape (n,).
+        like: A vector of shape (n,) whose dtype and device the iteration uses.
+        iterations: Most products with the operator.
+
+    Raises:
+        BadInput: ``like`` is not a vector, or ``iterations`` not a positive whole number.
+    """
+    if like.dim() != 1:
+        raise BadInput(f"like: shape {tuple(like.shape)} is not that of one vector, (n,)")
+    smallest, largest = spectral_interval(operator, like, iterations)
+    return float(smallest), float(largest)
+
+
+def spectral_interval(operator: Operator, like: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """As ``extreme_eigenvalues`` for the systems of ``like`` (..., n): two float64 tensors (...) on the CPU.
+
+    Raises:
+        BadInput: ``iterations`` is not a positive whole number.
+    """
+    require_count("iterations", iterations)
+    diagonal, coupling, leaving = (t.double().cpu() for t in _tridiagonal(operator, like, iterations))
+    matrix = torch.diag_embed(diagonal) + torch.diag_embed(coupling, 1) + torch.diag_embed(coupling, -1)
+    values, vectors = symmetric_eigen(matrix)
+    residuals = (leaving[..., None] * vectors).norm(dim=-2)
+    return values[..., 0] - residuals[..., 0], values[..., -1] + residuals[..., -1]
+
+
+def _tridiagonal(operator: Operator, like: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The diagonal of T (..., m), its off-diagonal (..., m − 1), and where a β leaves T (..., m).
+
+    A system whose Krylov space ends before the others' is padded with copies of its first diagonal entry, uncoupled:
+    they lie within its spectrum and change no extreme value.
+    """
+    size = min(iterations, like.shape[-1])
     generator = torch.Generator().manual_seed(0)
-    vector = torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
-    basis = [vector / vector.norm()]
-    diagonal: list[float] = []
-    off_diagonal: list[float] = []
-    for _ in range(min(iterations, like.numel())):
-        product = operator(basis[-1])
-        diagonal.append(float(product.dot(basis[-1])))
+    start = torch.randn(like.shape[-1], generator=generator, dtype=torch.float64).to(like)
+    vector = (start / start.norm()).expand_as(like)
+    basis = like.new_zeros((*like.shape[:-1], size, like.shape[-1]))
+    diagonal: list[Tensor] = []
+    lengths: list[Tensor] = []
+    leaving: list[Tensor] = []
+    ended = torch.zeros_like(like[..., :1], dtype=torch.bool)
+    scale = torch.zeros_like(like[..., :1])
+    for k in range(size):
+        basis[..., k, :] = vector
+        product = operator(vector)
+        diagonal.append(torch.where(ended, diagonal[0] if diagonal else 0.0, dot(product, vector)))
+        scale = torch.maximum(scale, diagonal[-1].abs())
+        spanned = basis[..., : k + 1, :]
         for _ in range(2):
-            stacked = torch.stack(basis)
-            product = product - stacked.T @ (stacked @ product)
-        length = float(product.norm())
-        off_diagonal.append(length)
-        if length <= 1e-6 * max(abs(d) for d in diagonal):
+            product = product - (spanned.mT @ (spanned @ product[..., None]))[..., 0]
+        length = dot(product, product).sqrt()
+        ending = ~ended & ((length <= 1e-6 * scale) | (k == size - 1))
+        leaving.append(torch.where(ending, length, 0.0))
+        ended = ended | ending
+        lengths.append(torch.where(ended, 0.0, length))
+        if bool(ended.all()):
             break
-        basis.append(product / length)
-    size = len(diagonal)
-    tridiagonal = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-    if size > 1:
-        sides = torch.tensor(off_diagonal[: size - 1], dtype=torch.float64)
-        tridiagonal += torch.diag(sides, 1) + torch.diag(sides, -1)
-    values, vectors = torch.linalg.eigh(tridiagonal)
-    return float(values[-1]) + off_diagonal[-1] * abs(float(vectors[-1, -1]))
+        vector = torch.where(ended, 0.0, product / length)
+    return torch.cat(diagonal, -1), torch.cat(lengths, -1)[..., :-1], torch.cat(leaving, -1)

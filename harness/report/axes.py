@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from harness.report.variables import written
 from harness.units import quantity
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -50,20 +51,31 @@ def _bounded(value: float) -> float:
     return min(max(value, 1e-100), 1e100)
 
 
-def draw_steps_axis(axes: Axes, steps: Sequence[int]) -> None:
-    """A base-2 axis of K with ticks at the measured ones, as many as fit."""
+def draw_variable_axis(axes: Axes, values: Sequence[float], title: str) -> None:
+    """A logarithmic axis of what is varied, with ticks at the measured values, as many as fit, powers of two first."""
     axes.set_xscale("log", base=2)
-    low, high = math.log2(steps[0]), math.log2(steps[-1])
+    low, high = math.log2(values[0]), math.log2(values[-1])
     margin = 0.05 * (high - low) or 0.5
     axes.set_xlim(2 ** (low - margin), 2 ** (high + margin))
-    shown: list[int] = []
-    for step in sorted(steps, key=lambda step: (step & (step - 1) != 0, step)):  # powers of two first
-        if all(abs(math.log2(step / other)) >= (high - low) / 12 for other in shown):
-            shown.append(step)
+    room = (high - low) / 12 * max(1.0, len(written(values[-1])) / 4)
+    shown: list[float] = []
+    for value in sorted(values, key=lambda value: (math.frexp(value)[0] != 0.5, value)):
+        if all(abs(math.log2(value / other)) >= room for other in shown):
+            shown.append(value)
     axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(step) for step in shown]))
+    axes.xaxis.set_major_formatter(FixedFormatter([written(value) for value in shown]))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("inner steps K")
+    axes.set_xlabel(title)
+
+
+def draw_signed_axis(axes: Axes, values: Sequence[float]) -> None:
+    """A linear axis for values of either sign, with a line at 0."""
+    low, high = min(*values, 0.0), max(*values, 0.0)
+    margin = 0.08 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
+    axes.axhline(0.0, color="0.6", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
 
 
 def draw_value_axis(axes: Axes, span: Range, unit: str, zero_label: str, headroom: float) -> None:
@@ -114,12 +126,12 @@ def failure_rows(count: int) -> float:
     return min(0.055, 0.4 / max(count, 1))
 
 
-def draw_failures(axes: Axes, rows: Sequence[tuple[Mapping[int, str], object]]) -> None:
-    """Marks at the axis's top, a row a curve: each row is K to marker, and a colour."""
+def draw_failures(axes: Axes, rows: Sequence[tuple[Mapping[float, str], object]]) -> None:
+    """Marks at the axis's top, a row a curve: each row is value to marker, and a colour."""
     height = failure_rows(len(rows))
     for row, (marks, colour) in enumerate(rows):
-        for steps, marker in marks.items():
+        for value, marker in marks.items():
             axes.plot(
-                [steps], [1 - height * (row + 0.6)], marker=marker, color=colour, linestyle="none",
+                [value], [1 - height * (row + 0.6)], marker=marker, color=colour, linestyle="none",
                 transform=axes.get_xaxis_transform(), markersize=5.5, markeredgewidth=1.4, zorder=4,
             )  # fmt: skip

@@ -1,9 +1,13 @@
 """What the numbers say, in sentences computed from them. Where they do not suffice there is no sentence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 from harness.cell import Status
+from harness.report.crossover import crossover
 from harness.report.settings import Curve, Setting
+from harness.report.validity import in_question, negative_curvature, validity
+from harness.report.variables import STEPS
+from harness.report.words import error, listed, names, quoted
 from harness.scaling import Law, Scaling, scaling
 from harness.statistics import Summary
 from harness.units import number, quantity
@@ -30,26 +34,30 @@ def findings(setting: Setting) -> list[str]:
     """The setting's findings, the figures' in their order first."""
     sentences = [
         *(accuracy(setting, metric) for metric in REFERENCES),
+        *(crossover(setting) if setting.study else ()),
         *(growth(setting, metric) for metric in _GROWING),
         rounding(setting),
         negative_curvature(setting),
+        *(validity(setting) if setting.study and in_question(setting) else ()),
         failures(setting),
     ]
     return [sentence for sentence in sentences if sentence]
 
 
 def accuracy(setting: Setting, metric: str) -> str | None:
-    """Relative errors against one reference at the largest K measured, smallest first."""
+    """Relative errors against one reference at the largest value measured, smallest first; none over work."""
+    if setting.variable.name == "evaluations":  # which differs from estimator to estimator
+        return None
     points = {curve: curve.points(metric) for curve in setting.curves}
-    last = max((steps for by_steps in points.values() for steps in by_steps), default=None)
+    last = max((value for by_value in points.values() for value in by_value), default=None)
     if last is None:
         return None
-    at_last = {curve: by_steps[last] for curve, by_steps in points.items() if last in by_steps}
+    at_last = {curve: by_value[last] for curve, by_value in points.items() if last in by_value}
     ranked = sorted(at_last.items(), key=lambda item: item[1].median)
-    errors = _listed([f"{_quoted(curve.label)} {_error(point.median)}" for curve, point in ranked])
+    errors = listed([f"{quoted(curve.label)} {error(point.median)}" for curve, point in ranked])
     counts = {point.count for point in at_last.values()}
     median = f" (median of {counts.pop()} seeds)" if counts != {1} and len(counts) == 1 else ""
-    sentence = f"Relative error against {REFERENCES[metric]} at K = {last}{median}: {errors}."
+    sentence = f"Relative error against {REFERENCES[metric]} at {setting.variable.at(last)}{median}: {errors}."
     return " ".join([sentence, *(_against_maml(at_last) if metric == "implicit_relative_error" else ())])
 
 
@@ -61,7 +69,7 @@ def _against_maml(points: Mapping[Curve, Summary]) -> list[str]:
     nearer = [curve.label for curve, point in points.items() if point.high < maml.low]
     farther = [curve.label for curve, point in points.items() if point.low > maml.high]
     return [
-        f"Clearly {word} than MAML: {_names(labels)}."
+        f"Clearly {word} than MAML: {names(labels)}."
         for word, labels in (("nearer", nearer), ("farther off", farther))
         if labels
     ]
@@ -70,13 +78,15 @@ def _against_maml(points: Mapping[Curve, Summary]) -> list[str]:
 def growth(setting: Setting, metric: str) -> str | None:
     """The law in K of each estimator, and how far apart they are at the largest K that all of them reach."""
     title, unit = _GROWING[metric]
-    medians = {curve: curve.medians(metric) for curve in setting.curves}
+    if setting.variable != STEPS:
+        return None
+    medians = {curve: {int(k): v for k, v in curve.medians(metric).items()} for curve in setting.curves}
     laws = {curve.label: scaling(metric, values) for curve, values in medians.items() if len(values) > 1}
     if not laws:
         return None
     first, last = min(law.first[0] for law in laws.values()), max(law.last[0] for law in laws.values())
     clauses = [
-        f"{_quoted(label)} {law.words()}{_range(law, first, last)}"
+        f"{quoted(label)} {law.words()}{_range(law, first, last)}"
         for label, law in laws.items()
         if law.law is not Law.FLAT
     ]
@@ -96,7 +106,7 @@ def _flat(laws: Mapping[str, Scaling], unit: str, first: int, last: int) -> list
         low = quantity(min(laws[label].least for label in labels), unit)
         high = quantity(max(laws[label].most for label in labels), unit)
         level = f"at {low}" if low == high else f"({low} to {high})"
-        clauses.append(f"{_names(labels)} {'is' if len(labels) == 1 else 'are'} flat {level}{where}")
+        clauses.append(f"{names(labels)} {'is' if len(labels) == 1 else 'are'} flat {level}{where}")
     return clauses
 
 
@@ -120,67 +130,31 @@ def _extremes(medians: Mapping[Curve, Mapping[int, float]], unit: str) -> list[s
         return []
     times = number(most / least, digits=2)
     return [
-        f"At K = {shared}, {_quoted(most_label)} needs the most, {quantity(most, unit)}: {times} times the least "
-        f"({_quoted(least_label)}, {quantity(least, unit)})."
+        f"At K = {shared}, {quoted(most_label)} needs the most, {quantity(most, unit)}: {times} times the least "
+        f"({quoted(least_label)}, {quantity(least, unit)})."
     ]
 
 
 def rounding(setting: Setting) -> str | None:
     """What the dtype alone costs in accuracy at the largest K measured."""
     points = {curve.label: curve.medians("rounding_relative_error") for curve in setting.curves}
-    last = max((steps for by_steps in points.values() for steps in by_steps), default=None)
+    last = max((value for by_value in points.values() for value in by_value), default=None)
     if last is None:
         return None
-    errors = [f"{_quoted(label)} {_error(values[last])}" for label, values in points.items() if last in values]
-    return (
-        f"Rounding alone ({setting.facts['dtype']} against float64, same estimator) at K = {last}: {_listed(errors)}."
-    )
-
-
-def negative_curvature(setting: Setting) -> str | None:
-    """Where CG met negative curvature."""
-    met = {
-        curve.label: [steps for steps, flags in curve.samples("negative_curvature").items() if any(flags)]
-        for curve in setting.curves
-    }
-    clauses = [f"{_quoted(label)} at K = {_numbers(steps)}" for label, steps in met.items() if steps]
-    if not clauses:
-        return None
-    return (
-        f"Negative curvature was met by {_listed(clauses)}: there I + H/λ is not positive definite, "
-        "though the implicit method presumes it."
-    )
+    errors = [f"{quoted(label)} {error(values[last])}" for label, values in points.items() if last in values]
+    dtypes = f"{setting.facts['dtype']} against float64"
+    return f"Rounding alone ({dtypes}, same estimator) at {setting.variable.at(last)}: {listed(errors)}."
 
 
 def failures(setting: Setting) -> str | None:
-    """Who failed how, and at which K."""
+    """Who failed how, and where."""
     clauses: list[str] = []
     for curve in setting.curves:
-        by_status: dict[Status, list[int]] = {}
-        for steps, status in curve.failures().items():
-            by_status.setdefault(status, []).append(steps)
+        by_status: dict[Status, list[float]] = {}
+        for value, status in curve.failures().items():
+            by_status.setdefault(status, []).append(value)
         clauses += [
-            f"{_quoted(curve.label)} {_FAILED[status]} at K = {_numbers(steps)}" for status, steps in by_status.items()
+            f"{quoted(curve.label)} {_FAILED[status]} at {curve.variable.at(*values)}"
+            for status, values in by_status.items()
         ]
     return f"{'; '.join(clauses)}." if clauses else None
-
-
-def _error(value: float) -> str:
-    return "exact (0)" if value == 0 else number(value, digits=2)
-
-
-def _quoted(label: str) -> str:
-    """Quoted where it would fall apart in a list."""
-    return f"“{label}”" if "," in label or ";" in label else label
-
-
-def _names(labels: Iterable[str]) -> str:
-    return _listed([_quoted(label) for label in labels])
-
-
-def _numbers(values: Iterable[int]) -> str:
-    return _listed([str(value) for value in values])
-
-
-def _listed(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

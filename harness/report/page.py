@@ -12,7 +12,8 @@ from harness.frame import metrics_held
 from harness.manifest import Manifest
 from harness.report.findings import findings
 from harness.report.settings import Setting
-from harness.report.tables import table, title
+from harness.report.table1 import CAPTION
+from harness.report.tables import Table, table, title
 from harness.store import LoadedRun
 from harness.units import quantity
 
@@ -45,7 +46,12 @@ class Failure:
     steps: list[int]
 
 
-def render(runs: Sequence[LoadedRun], settings: Sequence[Setting], figures: Sequence[DrawnFigure]) -> str:
+def render(
+    runs: Sequence[LoadedRun],
+    settings: Sequence[Setting],
+    figures: Sequence[DrawnFigure],
+    comparisons: Sequence[Table] = (),
+) -> str:
     """The page's HTML; every string in it is escaped."""
     environment = Environment(
         loader=PackageLoader("harness.report", ""),
@@ -60,6 +66,8 @@ def render(runs: Sequence[LoadedRun], settings: Sequence[Setting], figures: Sequ
         title=" · ".join(dict.fromkeys(run.manifest.suite.title for run in runs)),
         settings=[(setting, findings(setting), table(setting)) for setting in settings],
         figures=figures,
+        comparisons=comparisons,
+        comparison_caption=CAPTION,
         cell_count=len(measurements),
         failures=[failure for setting in settings for failure in failures(setting)],
         notices=[(run.path.name, notice) for run in runs for notice in run.notices],

@@ -1,4 +1,4 @@
-"""Cells sorted into what may share a figure, and curves over the inner steps within."""
+"""Cells sorted into what may share a figure, and curves over what is varied within."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,45 +6,59 @@ from dataclasses import dataclass, field
 
 from harness.cell import Cell, Measurement, Part, Status
 from harness.frame import summary
+from harness.report.variables import STEPS, Variable
 from harness.statistics import Summary
 from harness.store import LoadedRun
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One configuration of an estimator over K."""
+    """One configuration of an estimator over what is varied: inner steps K, unless a study says otherwise."""
 
     label: str
     estimator: str
     """The estimator's name in the registry."""
     measurements: tuple[Measurement, ...]
-    _points: dict[str, dict[int, Summary]] = field(default_factory=dict, init=False, repr=False)
+    variable: Variable = STEPS
+    everywhere: tuple[float, ...] = ()
+    """Where a cell counts that has no value of the variable (MAML among numbers of CG steps)."""
+    _points: dict[str, dict[float, Summary]] = field(default_factory=dict, init=False, repr=False)
 
-    def samples(self, metric: str) -> dict[int, list[float]]:
-        """The metric's finite samples by K, ascending, of all cells there that ended well."""
-        pooled: dict[int, list[float]] = {}
-        for measurement in sorted(self.measurements, key=lambda m: m.cell.steps):
-            finite = [value for value in measurement.metrics.get(metric, ()) if math.isfinite(value)]
+    def placed(self) -> list[tuple[float, Measurement]]:
+        """The cells with their values of the variable, ascending."""
+        pairs = [(value, each) for each in self.measurements for value in self._values(each)]
+        return sorted(pairs, key=lambda pair: pair[0])
+
+    def samples(self, metric: str) -> dict[float, list[float]]:
+        """The metric's finite samples by value of the variable, ascending, of all cells there that ended well."""
+        pooled: dict[float, list[float]] = {}
+        for value, measurement in self.placed():
+            finite = [each for each in measurement.metrics.get(metric, ()) if math.isfinite(each)]
             if finite and measurement.status is Status.OK:
-                pooled.setdefault(measurement.cell.steps, []).extend(finite)
+                pooled.setdefault(value, []).extend(finite)
         return pooled
 
-    def points(self, metric: str) -> dict[int, Summary]:
-        """Median and quartiles of the samples by K."""
+    def points(self, metric: str) -> dict[float, Summary]:
+        """Median and quartiles of the samples by value of the variable."""
         if metric not in self._points:
-            self._points[metric] = {steps: summary(values) for steps, values in self.samples(metric).items()}
+            self._points[metric] = {value: summary(samples) for value, samples in self.samples(metric).items()}
         return self._points[metric]
 
-    def medians(self, metric: str) -> dict[int, float]:
-        """Medians of the samples by K."""
-        return {steps: point.median for steps, point in self.points(metric).items()}
+    def medians(self, metric: str) -> dict[float, float]:
+        """Medians of the samples by value of the variable."""
+        return {value: point.median for value, point in self.points(metric).items()}
 
-    def failures(self, metric: str | None = None) -> dict[int, Status]:
-        """How cells that were to measure the metric, or any, failed, by K, ascending."""
-        failed = [
-            m for m in self.measurements if m.status is not Status.OK and (metric is None or measures(m.cell, metric))
-        ]
-        return {m.cell.steps: m.status for m in sorted(failed, key=lambda m: m.cell.steps)}
+    def failures(self, metric: str | None = None) -> dict[float, Status]:
+        """How cells that were to measure the metric, or any, failed, by value of the variable, ascending."""
+        return {
+            value: each.status
+            for value, each in self.placed()
+            if each.status is not Status.OK and (metric is None or measures(each.cell, metric))
+        }
+
+    def _values(self, measurement: Measurement) -> tuple[float, ...]:
+        own = self.variable.of(measurement)
+        return self.everywhere if own is None else (own,)
 
 
 def measures(cell: Cell, metric: str) -> bool:
@@ -53,57 +67,80 @@ def measures(cell: Cell, metric: str) -> bool:
         return "memory" in cell.measure
     if metric == "wall_seconds":
         return "time" in cell.measure
-    return any(metric.startswith(reference) for reference in cell.references)
+    if metric.endswith("_relative_error") and metric != "rounding_relative_error":
+        return any(metric.startswith(reference) for reference in cell.references)
+    return "accuracy" in cell.measure
 
 
 @dataclass(frozen=True)
 class Setting:
-    """All cells of a run that differ in nothing but estimator, K and seed, so that their numbers may be compared."""
+    """All cells of a run that differ in estimator, seed and what is varied alone, so that they may be compared."""
 
     facts: Mapping[str, str]
     """What they have in common, in words, by what the words are about."""
     measurements: tuple[Measurement, ...]
     curves: tuple[Curve, ...]
     """The measurements by estimator."""
+    study: str = ""
+    """Title of the study they belong to, in a suite of several."""
+    variable: Variable = STEPS
 
     @property
     def title(self) -> str:
-        """The facts in one line."""
-        return ", ".join(self.facts.values())
+        """Study and facts in one line."""
+        facts = ", ".join(self.facts.values())
+        return f"{self.study}: {facts}" if self.study else facts
 
     @property
     def failures(self) -> list[Measurement]:
         """The cells that did not end well."""
         return [m for m in self.measurements if m.status is not Status.OK]
 
-    def steps(self) -> list[int]:
-        """Every K of a cell, ascending."""
-        return sorted({m.cell.steps for m in self.measurements})
+    def values(self) -> list[float]:
+        """Every value of the variable that a cell has, ascending."""
+        return _values(self.measurements, self.variable)
 
 
 def settings(runs: Sequence[LoadedRun]) -> list[Setting]:
-    """The runs' settings, in the order of their first cells."""
+    """The runs' settings, study by study, in the order of their first cells."""
     found: list[Setting] = []
     for run in runs:
         name = {"run": f"run {run.path.name}"} if len(runs) > 1 else {}
-        for cells in _comparable(run.measurements):
-            facts = name | _facts(cells[0].cell, run.manifest.machine.device_name)
-            found.append(Setting(facts, tuple(cells), _curves(cells)))
+        for study, variable, members in _studies(run.measurements):
+            for cells in _comparable(members, variable):
+                facts = name | _facts(cells, variable, run.manifest.machine.device_name)
+                found.append(Setting(facts, tuple(cells), _curves(cells, variable), study, variable))
     return found
 
 
-def _comparable(measurements: Iterable[Measurement]) -> Iterable[list[Measurement]]:
+def _studies(measurements: Iterable[Measurement]) -> list[tuple[str, Variable, list[Measurement]]]:
+    """Title, variable and cells of each study, the cells with the study's labels; cells of no study come as one."""
+    found: dict[tuple[str, str], list[Measurement]] = {}
+    for measurement in measurements:
+        if not measurement.cell.studies:
+            found.setdefault(("", STEPS.name), []).append(measurement)
+        for study in measurement.cell.studies:
+            cell = measurement.cell.model_copy(update={"label": study.label})
+            member = measurement.model_copy(update={"cell": cell})
+            found.setdefault((study.title, study.x), []).append(member)
+    return [(title, Variable(x), members) for (title, x), members in found.items()]
+
+
+def _comparable(measurements: Iterable[Measurement], variable: Variable) -> Iterable[list[Measurement]]:
     groups: dict[tuple[object, ...], list[Measurement]] = {}
     for measurement in measurements:
         cell = measurement.cell
-        common = (_identity(cell.problem), cell.tasks, cell.dtype, cell.device, cell.threads)
+        common = (_identity(cell.problem, variable), cell.tasks, cell.dtype, cell.device, cell.threads)
         groups.setdefault(common, []).append(measurement)
     return groups.values()
 
 
-def _facts(cell: Cell, device_name: str) -> dict[str, str]:
+def _facts(measurements: Sequence[Measurement], variable: Variable, device_name: str) -> dict[str, str]:
+    cell = measurements[0].cell
+    steps = {m.cell.steps for m in measurements}
     return {
-        "problem": _described(cell.problem),
+        "problem": _described(_without(cell.problem, variable)),
+        **({"K": STEPS.at(*steps)} if variable.is_parameter and len(steps) == 1 else {}),
         "tasks": f"{cell.tasks} task{'s' if cell.tasks > 1 else ''}",
         "dtype": cell.dtype,
         "device": f"{cell.device} ({device_name})" if device_name else cell.device,
@@ -111,23 +148,37 @@ def _facts(cell: Cell, device_name: str) -> dict[str, str]:
     }
 
 
-def _curves(measurements: Sequence[Measurement]) -> tuple[Curve, ...]:
+def _curves(measurements: Sequence[Measurement], variable: Variable) -> tuple[Curve, ...]:
     groups: dict[tuple[str, str], list[Measurement]] = {}
+    several_steps = variable.is_parameter and len({m.cell.steps for m in measurements}) > 1
     for measurement in measurements:
-        groups.setdefault((measurement.cell.label, _identity(measurement.cell.estimator)), []).append(measurement)
+        cell = measurement.cell
+        label = f"{cell.label}, {STEPS.at(cell.steps)}" if several_steps else cell.label
+        groups.setdefault((label, _identity(cell.estimator, variable)), []).append(measurement)
     labels = [label for label, _ in groups]
+    everywhere = tuple(_values(measurements, variable)) if variable.is_parameter else ()
     return tuple(
         Curve(
             label if labels.count(label) == 1 else f"{label}: {_described(group[0].cell.estimator)}",
             group[0].cell.estimator.name,
             tuple(group),
+            variable,
+            everywhere,
         )
         for (label, _), group in groups.items()
     )
 
 
-def _identity(part: Part) -> str:
-    return part.model_dump_json()
+def _values(measurements: Iterable[Measurement], variable: Variable) -> list[float]:
+    return sorted({value for each in measurements if (value := variable.of(each)) is not None})
+
+
+def _without(part: Part, variable: Variable) -> Part:
+    return Part(name=part.name, parameters={k: v for k, v in part.parameters.items() if k != variable.name})
+
+
+def _identity(part: Part, variable: Variable) -> str:
+    return _without(part, variable).model_dump_json()
 
 
 def _described(part: Part) -> str:

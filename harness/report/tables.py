@@ -8,6 +8,7 @@ from statistics import median
 from harness.cell import METRICS, Measurement, Status
 from harness.frame import metrics_held, summary
 from harness.report.settings import Setting
+from harness.report.variables import Variable, written
 from harness.units import Scale, number, scale
 
 _TITLES = {
@@ -23,6 +24,7 @@ _TITLES = {
     "backprop_relative_error": "error against backprop",
     "implicit_relative_error": "error against implicit",
     "rounding_relative_error": "rounding error",
+    "smallest_curvature": "smallest eigenvalue of H + λI",
     "overhead_seconds": "harness overhead",
 }
 
@@ -57,8 +59,9 @@ def table(setting: Setting) -> Table:
     seeds = len({m.cell.seed for m in measurements}) > 1
     failed = any(m.status is not Status.OK for m in measurements)
     scales = {name: _scale(name, measurements) for name in metrics_held(measurements) if name in METRICS}
+    varied = setting.variable if setting.variable.is_parameter else None
     headers = [
-        *("estimator", "K", *(["seed"] if seeds else []), "status"),
+        *("estimator", *([varied.title] if varied else []), "K", *(["seed"] if seeds else []), "status"),
         *(f"{title(name)} ({unit.symbol})" if unit.symbol else title(name) for name, unit in scales.items()),
         *(["reason"] if failed else []),
     ]
@@ -66,7 +69,13 @@ def table(setting: Setting) -> Table:
         Row(
             m.status is not Status.OK,
             [
-                *(m.cell.label, str(m.cell.steps), *([str(m.cell.seed)] if seeds else []), str(m.status)),
+                *(
+                    m.cell.label,
+                    *_varied(varied, m),
+                    str(m.cell.steps),
+                    *([str(m.cell.seed)] if seeds else []),
+                    str(m.status),
+                ),
                 *(_written(m.metrics.get(name, ()), name, unit) for name, unit in scales.items()),
                 *([m.reason or ""] if failed else []),
             ],
@@ -76,12 +85,20 @@ def table(setting: Setting) -> Table:
     return Table(headers, rows)
 
 
+def _varied(variable: Variable | None, measurement: Measurement) -> list[str]:
+    if variable is None:
+        return []
+    value = variable.of(measurement)
+    return ["" if value is None else written(value)]
+
+
 def markdown(settings: Sequence[Setting]) -> str:
     """The settings' tables as Markdown; nothing in them is read as markup."""
-    return "\n".join(f"## {_escaped(setting.title)}\n\n{_markdown_table(table(setting))}" for setting in settings)
+    return "\n".join(f"## {_escaped(setting.title)}\n\n{markdown_table(table(setting))}" for setting in settings)
 
 
-def _markdown_table(of: Table) -> str:
+def markdown_table(of: Table) -> str:
+    """One table as Markdown; nothing in it is read as markup."""
     lines = [of.headers, *(row.texts for row in of.rows)]
     head, *body = [f"| {' | '.join(map(_escaped, texts))} |\n" for texts in lines]
     return "".join([head, f"|{' --- |' * len(of.headers)}\n", *body])

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from harness.errors import BadInput
 from harness.frame import frame
-from harness.report.figures import KINDS, draw, panels
+from harness.report.figures import OF_STUDIES, OF_THE_PAPER, draw, panels
 from harness.report.page import DrawnFigure, render
 from harness.report.settings import Setting, settings
 from harness.report.style import styles
-from harness.report.tables import markdown
+from harness.report.table1 import CAPTION, table1
+from harness.report.tables import markdown, markdown_table
 from harness.store import LoadedRun
 
 
@@ -27,15 +28,21 @@ def write(runs: Sequence[LoadedRun], out: Path) -> Path:
         "table.csv": frame(runs).to_csv(index=False, lineterminator="\n").encode(),
         "table.md": markdown(found).encode(),
     }
+    comparisons = [(run, beside) for run in runs if (beside := table1(run.measurements))]
+    if comparisons:
+        parts = [f"## Table 1, run {run.path.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
+        files["table1.md"] = "\n".join(parts).encode()
     figures: list[DrawnFigure] = []
-    for kind in KINDS:
-        drawable = [setting for setting in found if panels(kind, setting)]
-        for setting, suffix in zip(drawable, suffixes(drawable), strict=True):
-            drawn = draw(kind, setting, look)
-            name = f"{kind.name}{suffix}"
-            files |= {f"{name}.{ending}": content for ending, content in drawn.items()}
-            figures.append(DrawnFigure(kind.title, kind.caption, setting, name, drawn["svg"]))
-    files["index.html"] = render(runs, found, figures).encode()
+    for study in dict.fromkeys(setting.study for setting in found):
+        for kind in OF_STUDIES if study else OF_THE_PAPER:
+            drawable = [each for each in found if each.study == study and panels(kind, each)]
+            for setting, suffix in zip(drawable, suffixes(drawable), strict=True):
+                drawn = draw(kind, setting, look)
+                name = f"{kind.name}{_slug(study)}{suffix}"
+                files |= {f"{name}.{ending}": content for ending, content in drawn.items()}
+                heading = f"{study}. {kind.title}" if study else kind.title
+                figures.append(DrawnFigure(heading, kind.caption, setting, name, drawn["svg"]))
+    files["index.html"] = render(runs, found, figures, [of for _, of in comparisons]).encode()
     with _os_errors_in_one_line(out):
         for name, content in files.items():
             _replace(out / name, content)
@@ -50,10 +57,15 @@ def suffixes(drawable: Sequence[Setting]) -> list[str]:
     differing = [name for name in facts[0] if len({each[name] for each in facts}) > 1]
     found: list[str] = []
     for each in facts:
-        words = "-".join(re.sub(r"[^a-z0-9.]+", "-", each[name].lower()).strip("-.") for name in differing)
-        suffix = f"-{words[:80]}".rstrip("-.")
+        suffix = _slug(" ".join(each[name] for name in differing))
         found.append(suffix if suffix not in found else f"{suffix}-{len(found) + 1}")
     return found
+
+
+def _slug(text: str) -> str:
+    """Safe in a file name, after a hyphen; empty for an empty text."""
+    words = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    return f"-{words[:80]}".rstrip("-.")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -16,7 +16,7 @@ import harness
         ({"steps": 1, "lam": float("nan")}, "lam: nan is not"),
         ({"steps": 1, "cg_steps": 0}, "cg_steps: 0 is not"),
         ({"steps": 1, "cg_tol": -1.0}, "cg_tol: -1.0 is not"),
-        ({"steps": 1, "inner": "dg"}, "unknown inner solver 'dg': known: gd"),
+        ({"steps": 1, "inner": "dg"}, "unknown inner solver 'dg': known: adam, gd"),
         ({"steps": 1, "cg_step": 3}, "unknown parameter 'cg_step': did you mean 'cg_steps'"),
         ({}, "needs steps"),
     ],

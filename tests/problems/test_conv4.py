@@ -82,6 +82,28 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         Conv4(source="omniglot", folder=str(tmp_path), ways=5, shots=1, queries=2).tasks(1, 0)
 
 
+def test_colour_photographs_of_a_folder(tmp_path: Path) -> None:
+    for split, colour in (("train", 0), ("test", 2)):
+        for name in ("bird", "bus"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for instance in range(3):
+                pixels = np.zeros((84, 84, 3), dtype=np.uint8)
+                pixels[20 * instance : 20 * instance + 15, :, colour] = 255 if name == "bird" else 100
+                Image.fromarray(pixels).save(folder / f"{instance}.png")
+    problem = Conv4(source="miniimagenet", folder=str(tmp_path), split="test", ways=2, shots=1, queries=2)
+    [task] = problem.tasks(1, 0)
+    images, labels = task.support
+    assert images.shape == (2, 3, 84, 84)
+    assert images.amax(dim=(0, 2, 3)).tolist() == [0.0, 0.0, 1.0]
+    assert images.amax(dim=(1, 2, 3)).unique().tolist() == pytest.approx([100 / 255, 1.0])
+    assert task.query[0].shape == (4, 3, 84, 84)
+    assert problem.theta()["linear.weight"].shape == (2, 64 * 6 * 6)
+    assert problem.inner_loss(problem.theta(), (images, labels)).isfinite()
+    photographs = Conv4(source="miniimagenet", folder=str(tmp_path), ways=5)
+    assert parameters(photographs) == 124_613
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

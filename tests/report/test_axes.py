@@ -3,7 +3,7 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from harness.report.axes import Range, draw_steps_axis, draw_value_axis, failure_rows, value_range
+from harness.report.axes import Range, draw_value_axis, draw_variable_axis, failure_rows, value_range
 
 
 def labels(span: Range, unit: str) -> dict[str, float]:
@@ -85,7 +85,7 @@ def test_headroom_is_free_of_values() -> None:
 )
 def test_ticks_are_the_measured_steps_as_many_as_fit(steps: tuple[int, ...], shown: str) -> None:
     axes = Figure().add_subplot()
-    draw_steps_axis(axes, steps)
+    draw_variable_axis(axes, steps, "inner steps K")
     at = sorted(zip(axes.get_xticks(), (text.get_text() for text in axes.get_xticklabels()), strict=True))
     assert " ".join(label for _, label in at) == shown
     assert all(str(int(place)) == label for place, label in at)

@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -10,7 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.cell import Measurement, Status
-from harness.report.figures import FIGURE_2A, FIGURE_2B, STATUS_MARKERS, Kind, compose, draw, panels, plain_text
+from harness.report.figures import (
+    COST,
+    ERROR,
+    FIGURE_2A,
+    FIGURE_2B,
+    ROUNDING,
+    STATUS_MARKERS,
+    VALIDITY,
+    Kind,
+    compose,
+    draw,
+    panels,
+    plain_text,
+)
 from harness.report.settings import Setting, settings
 from harness.report.style import parameters, styles
 from tests.report.synthetic import HOSTILE, curve, measurement, memory, run
@@ -161,3 +175,80 @@ def test_drawing_again_gives_the_same_bytes_and_leaves_matplotlib_as_it_was() ->
     assert first["png"].startswith(b"\x89PNG")
     assert b"<svg" in first["svg"]
     assert b"<text" not in first["svg"]  # the reader may lack the font
+
+
+def study(x: str = "steps") -> dict[str, Any]:
+    return {
+        "studies": ({"title": "A", "x": x, "label": "CG"},),
+        "parameters": {"lam": 0.1, "lr": "auto", "inner": "gd"},
+    }
+
+
+def test_a_study_over_a_parameter_has_its_axis() -> None:
+    cells = [
+        cell
+        for cg in (2, 5, 20)
+        for cell in curve(
+            "CG", "imaml-cg", (9,), lambda k, cg=cg: {"implicit_relative_error": [1 / cg]},
+            **study("cg_steps") | {"parameters": {"lam": 0.1, "cg_steps": cg}},
+        )
+    ]  # fmt: skip
+    (axes,) = composed(ERROR, cells).axes
+    assert axes.get_xlabel() == "CG steps"
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "5", "20"]
+    (line,) = lines_through(axes, (2, 5, 20))
+    assert heights(line) == pytest.approx([1 / 2, 1 / 5, 1 / 20])
+
+
+def test_theory_is_drawn_dashed_over_the_measured_curves_of_studies_alone() -> None:
+    def cells(**about: Any) -> list[Measurement]:
+        return curve("CG", "imaml-cg", (1, 100), errors, **study() | about)
+
+    figure = composed(ERROR, cells())
+    axes = figure.axes[1]
+    (law,) = [line for line in axes.get_lines() if len(np.asarray(line.get_xdata())) > 20]
+    assert law.is_dashed()
+    assert heights(law)[-1] == pytest.approx(0.9**100)
+    assert legend(figure) == ["CG", "theory: (1 − 1/κ_G)^K"]
+    assert legend(composed(FIGURE_2A, cells(studies=()))) == ["CG"]
+
+
+def test_points_whose_premise_is_in_doubt_are_ringed() -> None:
+    def broken(k: int) -> dict[str, list[float]]:
+        return {
+            "implicit_relative_error": [0.5],
+            "negative_curvature": [0.0, float(k == 2)],
+            "smallest_curvature": [1.0, -1.0 if k == 8 else 1.0],
+        }
+
+    figure = composed(ERROR, curve("CG", "imaml-cg", STEPS, broken, **study()))
+    assert len(lines_through(figure.axes[0], (2, 8))) == 1
+    assert "H + λI may be indefinite" in legend(figure)
+    sound = composed(ERROR, curve("CG", "imaml-cg", STEPS, errors, **study()))
+    assert "H + λI may be indefinite" not in legend(sound)
+
+
+def test_eigenvalues_of_either_sign_are_drawn_on_a_linear_axis() -> None:
+    network = {"problem": {"name": "sinusoid", "parameters": {}}, **study()}
+    cells = curve(
+        "CG", "imaml-cg", STEPS, lambda k: {"inner_residual": [1 / k], "smallest_curvature": [k - 5.0]}, **network
+    )
+    _, axes = composed(VALIDITY, cells).axes
+    (line,) = lines_through(axes, STEPS)
+    assert heights(line) == [-4.0, -3.0, -1.0, 3.0]
+    assert axes.get_yscale() == "linear"
+    low, high = axes.get_ylim()
+    assert low < -4 < 3 < high
+
+
+def test_each_study_has_the_figures_that_say_something() -> None:
+    def kinds(metrics: dict[str, list[float]], **about: Any) -> list[str]:
+        more: dict[str, Any] = study() | about
+        setting = setting_of([measurement("CG", estimator="imaml-cg", metrics=metrics, **more)])
+        return [kind.name for kind in (ERROR, COST, ROUNDING, VALIDITY) if panels(kind, setting)]
+
+    error = {"implicit_relative_error": [0.1], "smallest_curvature": [1.0], "inner_residual": [0.1]}
+    assert kinds(error) == ["accuracy"]
+    assert kinds(error, problem={"name": "sinusoid", "parameters": {}}) == ["accuracy", "validity"]
+    assert kinds(error | {"rounding_relative_error": [1e-7]}) == ["rounding"]
+    assert kinds({"peak_bytes": [1.0]}) == ["cost"]

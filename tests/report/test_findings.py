@@ -1,8 +1,9 @@
 from collections.abc import Callable
 
 from harness.cell import Measurement, Status
-from harness.report.findings import accuracy, failures, findings, growth, negative_curvature, rounding
+from harness.report.findings import accuracy, failures, findings, growth, rounding
 from harness.report.settings import Setting, settings
+from harness.report.validity import negative_curvature
 from tests.report.synthetic import curve, measurement, memory, run
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
@@ -152,3 +153,29 @@ def test_findings_come_in_the_order_of_the_figures() -> None:
         measurement("CG", 128, estimator="imaml-cg", status=Status.DIVERGED),
     )
     assert [sentence.split()[0] for sentence in findings(setting)] == ["Relative", "Peak", "Wall", "Negative", "CG"]
+
+
+def test_over_a_parameter_errors_are_said_at_its_largest_value() -> None:
+    cells = [
+        measurement(
+            "CG", 9, estimator="imaml-cg", metrics=error(0.1)(9),
+            problem={"name": "linear", "parameters": {"kappa": kappa}},
+            studies=({"title": "A", "x": "kappa", "label": "CG"},),
+        )
+        for kappa in (10, 1000)
+    ]  # fmt: skip
+    assert findings(setting_of(*cells)) == [
+        "Relative error against the exact implicit gradient at κ = 1,000 (median of 5 seeds): CG 0.10."
+    ]
+
+
+def test_over_work_no_one_value_is_everyone_s() -> None:
+    counted = {"gradient_count": [5.0], "hvp_count": [2.0], "peak_bytes": [1.0]}
+    cells = [
+        measurement(
+            "CG", k, metrics=error(0.1)(k) | counted | {"gradient_count": [float(k)]},
+            studies=({"title": "A", "x": "evaluations", "label": "CG"},),
+        )
+        for k in (1, 8)
+    ]  # fmt: skip
+    assert findings(setting_of(*cells)) == []

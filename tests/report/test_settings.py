@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from harness.cell import Status
+from harness.cell import Measurement, Status
 from harness.report.settings import Curve, settings
 from tests.report.synthetic import curve, measurement, memory, run
 
@@ -26,7 +26,7 @@ def only(measurements: list[Curve] | tuple[Curve, ...]) -> Curve:
 )
 def test_what_may_not_be_compared_is_kept_apart(other: dict[str, Any]) -> None:
     found = settings([run([measurement(steps=1), measurement(steps=2, **other), measurement(steps=4)])])
-    assert [setting.steps() for setting in found] == [[1, 4], [2]]
+    assert [setting.values() for setting in found] == [[1, 4], [2]]
     assert found[0].title != found[1].title
 
 
@@ -77,3 +77,55 @@ def test_failures_belong_to_the_metrics_they_were_to_measure() -> None:
     assert found.failures("implicit_relative_error") == {8: Status.OOM}
     assert found.failures("backprop_relative_error") == {}
     assert [m.cell.steps for m in setting.failures] == [8, 4]
+
+
+def member(*titles: str, x: str = "steps", label: str = "A", steps: int = 1, **cell: Any) -> Measurement:
+    studies = [{"title": title, "x": x, "label": f"{label} in {title}"} for title in titles]
+    return measurement(label, steps, studies=studies, **cell)
+
+
+def test_a_cell_is_shown_in_all_of_its_studies_by_their_labels() -> None:
+    found = settings([run([member("one"), member("one", "two", steps=2)])])
+    assert [(s.study, s.values(), [c.label for c in s.curves]) for s in found] == [
+        ("one", [1, 2], ["A in one"]),
+        ("two", [2], ["A in two"]),
+    ]
+    assert found[0].title == "one: linear (dim=50), 1 task, float32, cpu (Some CPU), 1 thread"
+    assert {m.cell.label for m in found[1].measurements} == {"A in two"}
+
+
+def test_over_a_parameter_its_values_share_a_curve() -> None:
+    cells = [
+        member("s", x="cg_steps", steps=9, parameters={"cg_steps": cg}, metrics={"peak_bytes": [10.0 * cg]})
+        for cg in (5, 2)
+    ]
+    (setting,) = settings([run(cells)])
+    assert only(setting.curves).medians("peak_bytes") == {2: 20.0, 5: 50.0}
+    assert setting.facts["K"] == "K = 9"
+
+
+def test_over_a_parameter_of_the_problem_there_is_one_setting() -> None:
+    problems = [{"name": "linear", "parameters": {"dim": 50, "kappa": kappa}} for kappa in (10, 100)]
+    (setting,) = settings([run([member("s", x="kappa", problem=problem) for problem in problems])])
+    assert setting.values() == [10, 100]
+    assert setting.facts["problem"] == "linear (dim=50)"
+
+
+def test_who_lacks_the_parameter_is_there_at_all_of_its_values() -> None:
+    with_it = [member("s", x="cg_steps", parameters={"cg_steps": cg}) for cg in (2, 5)]
+    without = member("s", x="cg_steps", label="B", metrics={"peak_bytes": [7.0]})
+    (setting,) = settings([run([*with_it, without])])
+    assert setting.curves[1].medians("peak_bytes") == {2: 7.0, 5: 7.0}
+
+
+def test_over_a_parameter_numbers_of_steps_have_curves_of_their_own() -> None:
+    cells = [member("s", x="cg_steps", steps=k, parameters={"cg_steps": cg}) for k in (4, 8) for cg in (2, 5)]
+    (setting,) = settings([run(cells)])
+    assert [c.label for c in setting.curves] == ["A in s, K = 4", "A in s, K = 8"]
+
+
+def test_over_work_cells_without_counts_are_left_out() -> None:
+    counted = member("s", x="evaluations", metrics={"gradient_count": [5.0], "hvp_count": [2.0], "peak_bytes": [1.0]})
+    uncounted = member("s", x="evaluations", steps=2, metrics={"peak_bytes": [2.0]})
+    (setting,) = settings([run([counted, uncounted])])
+    assert only(setting.curves).medians("peak_bytes") == {9.0: 1.0}

@@ -66,3 +66,13 @@ def test_markdown_escapes_what_would_be_markup() -> None:
         "| _&lt;script&gt;alert(\"x\")&lt;/script&gt; $\\\\frac$ a\\|b c &amp; 'd' | 1 | crash | "
         "\\[a\\](b) \\`c\\` \\| \\*d\\* |"
     )
+
+
+def test_a_study_over_a_parameter_has_a_column_for_it() -> None:
+    cells = [
+        measurement("CG", 9, parameters={"cg_steps": 5}, studies=({"title": "A", "x": "cg_steps", "label": "CG"},)),
+        measurement("MAML", 9, studies=({"title": "A", "x": "cg_steps", "label": "MAML"},)),
+    ]
+    found = table(setting_of(*cells))
+    assert found.headers == ["estimator", "CG steps", "K", "status"]
+    assert [row.texts for row in found.rows] == [["CG", "5", "9", "ok"], ["MAML", "", "9", "ok"]]

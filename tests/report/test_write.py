@@ -120,3 +120,18 @@ def test_no_part_of_a_report_needs_torch(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-W", "error", "-c", program, str(tmp_path)], check=True, cwd=root)
     assert "figure2b.png" in names(tmp_path)
+
+
+def test_figures_of_studies_are_named_after_them(tmp_path: Path) -> None:
+    cells = [
+        cell
+        for title in ("Error / work", "Error (K)")
+        for cell in curve(
+            "MAML", "maml", (1, 2), lambda k: {"implicit_relative_error": [0.1 / k]},
+            studies=({"title": title, "label": "MAML"},), tasks=len(title),
+        )
+    ]  # fmt: skip
+    page = write_report([run(cells)], tmp_path).read_text()
+    assert {"accuracy-error-work.png", "accuracy-error-k.svg"} <= names(tmp_path)
+    assert "Error / work. Accuracy of the meta-gradient" in page
+    assert "studies" in (tmp_path / "table.csv").read_text().splitlines()[0]

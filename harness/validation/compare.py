@@ -1,0 +1,188 @@
+"""A meta-gradient function against the exact meta-gradient, on seeded problems."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, get_args
+
+import torch
+
+from harness.bilevel import Problem, Task
+from harness.cell import Dtype, Reference
+from harness.checks import require_positive
+from harness.errors import BadInput, unknown
+from harness.estimators import Estimator
+from harness.estimators.first_order import Fomaml
+from harness.meters.accuracy import agreement
+from harness.pytree import Layout, Params
+from harness.references import NoReference, in_float64, reference_gradient
+from harness.registry import PROBLEMS
+from harness.validation.case import Case
+from harness.validation.hypotheses import likely_cause
+from harness.validation.outputs import Function, Unfit, returned
+from harness.validation.report import Cause, Draw, ValidationReport
+from harness.validation.subject import Subject, described, subject
+
+CASES = 3
+"""Failed draws that a cause has to explain, at most."""
+
+
+def validate(
+    fn: Function | Estimator | str,
+    problem: str | Problem = "linear",
+    vs: Reference = "implicit",
+    *,
+    lam: float | Params | None = None,
+    steps: int | None = None,
+    lr: float | str | None = None,
+    inner: str | None = None,
+    tol: float | None = None,
+    seeds: int | Sequence[int] = 3,
+    dtype: str | None = None,
+    **parameters: Any,
+) -> ValidationReport:
+    """Run a meta-gradient function on seeded problems and compare it with the exact meta-gradient.
+
+    Your function uses its own λ, K and α; say here which, so that the reference is that of the same inner problem:
+
+        def my_gradient(problem, task, theta):
+            ...  # minimise problem.inner_loss(phi, task.support) + λ/2 ‖phi − theta‖², differentiate problem.outer_loss
+            return {name: ... for name in theta}
+
+        report = harness.validate(my_gradient, problem="linear", vs="implicit", lam=0.1)
+        print(report)
+        assert report.passed
+
+    Where it fails, the report names the likely cause if what the function returned matches what another λ, K, number
+    of CG steps and so on would give, much better than it matches the reference.
+
+    Args:
+        fn: ``fn(problem, task, theta)`` returning the meta-gradient of one task as ``dict[str, Tensor]``; or an
+            estimator, which brings its own λ, K, α and inner solver; or the name of a registered one.
+        problem: Name of a registered problem, drawn anew for each seed, or a problem, of which the tasks are drawn.
+        vs: ``implicit``: the gradient at the exact inner solution, which an implicit method reaches when its inner loop
+            and its linear solve converge. ``backprop``: exact backprop through the same K steps.
+        lam: λ. Needed for ``implicit``; 0 by default for ``backprop``.
+        steps: K. Needed for ``backprop``; for ``implicit`` it helps to find the cause of a failure.
+        lr: α. Needed for ``backprop``; ``"auto"`` is 1/(λ_max + λ), by default for ``implicit``.
+        inner: The inner solver by its name, ``gd`` by default.
+        tol: Largest relative error that passes. By default √ε of the dtype for ``backprop`` (1e-8 in float64, half of
+            the digits: the arithmetic is the same, only rounding may differ), and for ``implicit`` 1e-6, which a
+            converged method reaches, or √ε where that is larger.
+        seeds: How many draws, or which.
+        dtype: Of a problem given by name, ``float64`` by default.
+        **parameters: Of the problem, and of the estimator where that is given by name.
+
+    Raises:
+        BadInput: Something asked for cannot be, or the reference does not exist. What the function does wrong is never
+            an exception but a verdict.
+    """
+    if vs not in get_args(Reference):
+        raise unknown("reference", str(vs), get_args(Reference))
+    if dtype is not None and dtype not in get_args(Dtype):
+        raise unknown("dtype", dtype, get_args(Dtype))
+    if tol is not None:
+        require_positive("tol", tol)
+    given = {"lam": lam, "steps": steps, "lr": lr, "inner": inner}
+    given = {key: value for key, value in given.items() if value is not None}
+    who, rest = subject(fn, vs, given, parameters)
+    numbers = _seeds(seeds)
+    kind = _dtype(_problem(problem, numbers[0], dtype, rest).theta())
+    tolerance = default_tolerance(vs, kind) if tol is None else float(tol)
+    draws, cases = list[Draw](), list[Case]()
+    for seed in numbers:
+        draw, case = _compare(who, vs, _problem(problem, seed, dtype, rest), seed, tolerance)
+        draws.append(draw)
+        if case is not None and len(cases) < CASES:
+            cases.append(case)
+    return ValidationReport(
+        function=who.name,
+        problem=described(problem if isinstance(problem, str) else type(problem).__name__, rest),
+        reference=vs,
+        settings=who.shown,
+        dtype=str(kind).removeprefix("torch."),
+        tolerance=tolerance,
+        draws=tuple(draws),
+        cause=_cause(vs, draws, cases, tolerance),
+    )
+
+
+def default_tolerance(vs: Reference, dtype: torch.dtype) -> float:
+    """Relative error that passes: √ε against backprop (1e-8 in float64), at least 1e-6 against the exact solution."""
+    half = 1e-8 * math.sqrt(torch.finfo(dtype).eps / torch.finfo(torch.float64).eps)
+    return half if vs == "backprop" else max(1e-6, half)
+
+
+def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+    """The seeds asked for."""
+    numbers = range(seeds) if type(seeds) is int else seeds
+    if not isinstance(numbers, Sequence) or not numbers or any(type(seed) is not int or seed < 0 for seed in numbers):
+        raise BadInput(f"seeds: {seeds!r} is neither a number of draws nor a list of seeds")
+    return numbers
+
+
+def _problem(problem: str | Problem, seed: int, dtype: str | None, parameters: Mapping[str, Any]) -> Problem:
+    """The problem of one draw."""
+    if isinstance(problem, str):
+        if "seed" in parameters:
+            raise BadInput("seed: give seeds, of which every draw takes one")
+        return PROBLEMS.create(problem, dtype=dtype or "float64", seed=seed, **parameters)
+    superfluous = [*parameters, *(["dtype"] if dtype else [])]
+    if superfluous:
+        raise BadInput(f"{', '.join(superfluous)}: the problem given has its own; leave it out, or give its name")
+    return problem
+
+
+def _dtype(theta: Params) -> torch.dtype:
+    return next(iter(theta.values())).dtype
+
+
+def _compare(who: Subject, vs: Reference, problem: Problem, seed: int, tolerance: float) -> tuple[Draw, Case | None]:
+    """One draw: the verdict, and where it is off, what a cause can be looked for in."""
+    theta = problem.theta()
+    [task], [own_task] = problem.tasks(1, seed), problem.tasks(1, seed)
+    wide_task, wide_theta = in_float64(task, theta)
+    lr = who.loop.lr
+    if lr == "auto":
+        lr = Fomaml(1, lr, who.loop.lam).meta_gradient(problem, wide_task, wide_theta).diagnostics.lr
+    try:
+        reference = reference_gradient(vs, problem, wide_task, wide_theta, who.loop, lr)
+    except NoReference as error:
+        raise NoReference(f"{error} (seed {seed})") from None
+    try:
+        grad = returned(who.function, problem, own_task, theta)
+    except Unfit as unfit:
+        return Draw(seed, False, reason=str(unfit)), None
+    found = agreement(grad, reference)
+    draw = Draw(seed, found.relative_error <= tolerance, **asdict(found))
+    if draw.passed:
+        return draw, None
+    layout = Layout.of(theta)
+    return draw, Case(
+        problem=problem,
+        task=wide_task,
+        theta=wide_theta,
+        loop=who.loop,
+        steps=who.steps,
+        lr=lr,
+        dtype=_dtype(theta),
+        returned=layout.ravel(grad).double(),
+        variation=_variation(grad, who.function, problem, own_task, theta),
+        reference=layout.ravel(reference),
+    )
+
+
+def _variation(grad: Params, function: Function, problem: Problem, task: Task, theta: Params) -> float:
+    """How far a second call is from the first."""
+    try:
+        return agreement(returned(function, problem, task, theta), grad).relative_error
+    except Unfit:
+        return math.inf
+
+
+def _cause(vs: Reference, draws: Sequence[Draw], cases: Sequence[Case], tolerance: float) -> Cause | None:
+    cause = likely_cause(vs, cases, tolerance) if cases else None
+    if cause is None:
+        reason = next((draw.reason for draw in draws if draw.reason is not None), None)
+        cause = None if reason is None else Cause("output", reason)
+    return cause

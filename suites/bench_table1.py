@@ -1,0 +1,13 @@
+"""Suite table1 as pytest-benchmark tests: ``pytest suites/bench_table1.py``."""
+
+from typing import Any
+
+import pytest
+
+from harness.benchmarks import bench, cells
+from harness.cell import Cell
+
+
+@pytest.mark.parametrize("cell", cells("table1"))
+def test_meta_gradient(benchmark: Any, cell: Cell) -> None:
+    bench(benchmark, cell)
