@@ -94,6 +94,7 @@ def test_the_papers_bars_on_the_papers_network() -> None:
         return value
 
     assert peak("imaml-cg", 16) == pytest.approx(peak("imaml-cg", 4), rel=0.01)
+    assert peak("fomaml", 4) == peak("fomaml", 1)
     maml = [peak("maml", steps) for steps in (1, 2, 4, 16)]
     slopes = [(maml[i + 1] - maml[i]) / (after - before) for i, (before, after) in enumerate([(1, 2), (2, 4), (4, 16)])]
     assert max(slopes) == pytest.approx(min(slopes), rel=0.02)

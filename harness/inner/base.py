@@ -82,6 +82,7 @@ class DifferentiableSolver(InnerSolver):
             if stop.at(slope):
                 return
             state = self.update(state, slope, lr)
+            del slope  # or it would be held while the next one is computed
             yield state
 
     def advance(

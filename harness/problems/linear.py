@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.bilevel import Task
+from harness.checks import is_number, require_count, require_not_negative
 from harness.errors import BadInput
 from harness.pytree import Params
 
@@ -42,12 +43,13 @@ class LinearRegression:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.dim <= self.n:
-            raise BadInput(f"n: {self.n!r} examples are fewer than dim = {self.dim!r}, or dim is not positive")
-        if not self.kappa >= 1:
+        require_count("dim", self.dim)
+        require_count("n", self.n)
+        if self.dim > self.n:
+            raise BadInput(f"n: {self.n!r} examples are fewer than dim = {self.dim!r}")
+        if not is_number(self.kappa) or self.kappa < 1:
             raise BadInput(f"kappa: {self.kappa!r} is not a condition number >= 1")
-        if not self.noise >= 0:
-            raise BadInput(f"noise: {self.noise!r} is not a standard deviation >= 0")
+        require_not_negative("noise", self.noise)
 
     def theta(self) -> Params:
         """``{"w": (dim,)}``, standard normal."""

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -45,12 +47,13 @@ def test_seeds_reproduce_and_differ() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"dim": 0}, "n: 100 examples are fewer than dim = 0"),
+        ({"dim": 0}, "dim: 0 is not a positive whole number"),
+        ({"dim": "x"}, "dim: 'x' is not a positive whole number"),
         ({"dim": 101}, "n: 100 examples are fewer than dim = 101"),
         ({"kappa": 0.5}, "kappa: 0.5"),
         ({"noise": -1.0}, "noise: -1.0"),
     ],
 )
-def test_bad_parameters(parameters: dict[str, float], message: str) -> None:
+def test_bad_parameters(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=f"^{message}"):
-        LinearRegression(**parameters)  # pyright: ignore[reportArgumentType]
+        LinearRegression(**parameters)
