@@ -3,7 +3,10 @@
 import math
 from typing import TypeGuard
 
-from harness.errors import BadInput
+from harness.errors import BadInput, unknown
+
+DTYPES = ("float64", "float32", "bfloat16")
+"""Of problems, by their names in torch."""
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -43,3 +46,9 @@ def require_fraction(name: str, value: object, otherwise: str = "") -> None:
     """A number in [0, 1); ``otherwise`` ends the message."""
     if not is_number(value) or not 0 <= value < 1:
         raise BadInput(f"{name}: {value!r} is not a number >= 0 and < 1{otherwise}")
+
+
+def require_dtype(dtype: str) -> None:
+    """A floating point type problems are made of."""
+    if dtype not in DTYPES:
+        raise unknown("dtype", str(dtype), DTYPES)

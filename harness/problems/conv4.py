@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.bilevel import Task
-from harness.checks import require_count
+from harness.checks import require_count, require_dtype
 from harness.data.source import ImageSet, episode
 from harness.errors import unknown
 from harness.problems.activations import activation
@@ -63,6 +63,7 @@ class Conv4:
         for key in ("ways", "shots", "queries"):
             require_count(key, getattr(self, key))
         activation(self.activation)
+        require_dtype(self.dtype)
         if self.split not in ("train", "test"):
             raise unknown("split", self.split, ("train", "test"))
         IMAGE_SOURCES.get(self.source)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.bilevel import Task
-from harness.checks import is_number, require_count, require_not_negative
+from harness.checks import is_number, require_count, require_dtype, require_not_negative
 from harness.errors import BadInput
 from harness.pytree import Params
 
@@ -50,6 +50,7 @@ class LinearRegression:
         if not is_number(self.kappa) or self.kappa < 1:
             raise BadInput(f"kappa: {self.kappa!r} is not a condition number >= 1")
         require_not_negative("noise", self.noise)
+        require_dtype(self.dtype)
 
     def theta(self) -> Params:
         """``{"w": (dim,)}``, standard normal."""

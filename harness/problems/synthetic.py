@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.bilevel import Task
-from harness.errors import BadInput, unknown
+from harness.checks import require_dtype
+from harness.errors import BadInput
 from harness.pytree import Params
-
-DTYPES = ("float64", "float32", "bfloat16")
 
 Arrays: TypeAlias = dict[str, NDArray[np.float64]]
 Examples: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
@@ -43,8 +42,7 @@ class Synthetic(ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise unknown("dtype", self.dtype, DTYPES)
+        require_dtype(self.dtype)
         if type(self.seed) is not int or self.seed < 0:
             raise BadInput(f"seed: {self.seed!r} is not a whole number >= 0")
 
