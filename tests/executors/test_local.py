@@ -128,6 +128,7 @@ def test_a_worker_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
         process.wait()
     grandchild = int(mark.read_text())
     wait_for(lambda: not alive(grandchild), seconds=10)
+    assert not alive(grandchild)
 
 
 def alive(pid: int) -> bool:
