@@ -8,6 +8,7 @@ import torch
 
 from harness.cell import Cell, Status
 from harness.machine import resolve_device
+from harness.passes import Found
 from harness.statistics import summarise
 from harness.suite import load_suite
 from harness.worker import build_estimator, build_problem, measure
@@ -29,8 +30,8 @@ def bench(benchmark: Any, cell: Cell) -> None:
     passes = tuple(name for name in cell.measure if name != "time")
     metrics: dict[str, list[float]] = {}
 
-    def collect(new: dict[str, list[float]]) -> None:
-        for name, samples in new.items():
+    def collect(found: Found) -> None:
+        for name, samples in found.metrics.items():
             metrics.setdefault(name, []).extend(samples)
 
     outcome = measure(cell.model_copy(update={"measure": passes}), collect)

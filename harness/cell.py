@@ -7,28 +7,28 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the stored cell, measurement and manifest.
 
-1: the first. 2: cells say which studies of their suite they belong to.
+1: the first. 2: cells say which studies of their suite they belong to. 3: times are taken until they are precise, a
+cell may be measured in several processes, measurements have notes, manifests the software and its settings.
 """
 
 Scalar: TypeAlias = bool | int | float | str
 Value: TypeAlias = Scalar | list[Scalar]
 Dtype: TypeAlias = Literal["float64", "float32", "bfloat16"]
-Pass: TypeAlias = Literal["memory", "counters", "time", "accuracy"]
+Pass: TypeAlias = Literal["memory", "counters", "time", "phases", "accuracy"]
 Reference: TypeAlias = Literal["backprop", "implicit"]
 
 
 class Model(BaseModel):
     """Immutable, closed to unknown keys; non-finite numbers survive JSON as strings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings", use_attribute_docstrings=True)
 
 
 class Part(Model):
@@ -68,19 +68,28 @@ class Cell(Model):
     seed: int = 0
     draws: int = Field(default=1, gt=0)
     """Accuracy is measured on problems and tasks of this many seeds: seed, seed + 1, …"""
-    measure: tuple[Pass, ...] = ("memory", "counters", "time")
+    measure: tuple[Pass, ...] = ("memory", "counters", "time", "phases")
     references: tuple[Reference, ...] = ()
     """What accuracy is measured against: exact backprop through the K steps, the exact implicit gradient."""
     min_samples: int = Field(default=3, gt=0)
     """Fewest timed repetitions."""
     min_seconds: float = Field(default=0.2, ge=0)
-    """Repeat until the timed repetitions add up to this."""
+    """Repeat until the timed repetitions add up to this, …"""
+    max_seconds: float = Field(default=2.0, ge=0)
+    """… and, while the median is not precise, until they add up to this."""
+    precision: float = Field(default=0.02, gt=0)
+    """Half the width of the median's 95 % interval, relative to it, that is precise enough."""
     time_limit_seconds: float = Field(default=600.0, gt=0)
     """The worker is killed after this long; not part of the key."""
     studies: tuple[Study, ...] = ()
     """The suite's studies that hold the cell, where it has several; not part of the key."""
 
-    @cached_property
+    @property
+    def family(self) -> str:
+        """What the cell has in common with those that differ from it in nothing but K."""
+        return self.model_copy(update={"steps": 1}).key
+
+    @property
     def key(self) -> str:
         """Hash of the content, 16 hexadecimal digits."""
         content = self.model_dump(mode="json", exclude={"label", "time_limit_seconds", "studies"})
@@ -112,6 +121,10 @@ class Measurement(Model):
     """Why, in one line, where the status is not ``ok``."""
     started_at: str
     """UTC, ISO 8601."""
+    repeat: int = Field(default=0, ge=0)
+    """Which of the cell's processes this is, from 0."""
+    notes: dict[str, str] = {}
+    """By metric: why it has no number, or what is to be known about it."""
     metrics: dict[str, list[float]] = {}
     """Every sample, by metric; the names are those of :data:`METRICS`. A failed cell keeps what it had measured."""
 
@@ -124,6 +137,8 @@ class Metric:
     meaning: str
     deterministic: bool
     """The same number at every run on the same software: fit for a gate."""
+    detail: bool = False
+    """Left out of the page's tables, whose readers it would keep from the rest; every export has it."""
 
 
 def _accuracy(reference: str) -> dict[str, Metric]:
@@ -138,16 +153,54 @@ def _accuracy(reference: str) -> dict[str, Metric]:
 
 METRICS: dict[str, Metric] = {
     "wall_seconds": Metric("s", "wall time of one meta-gradient of the meta-batch, device synchronised", False),
+    "process_seconds": Metric("s", "median wall time in each process, where a cell is measured in several", False),
+    "warmup_seconds": Metric(
+        "s", "wall time of the calls that came before, until two halves of them agreed", False, detail=True
+    ),
     "cuda_seconds": Metric("s", "time of the same between two CUDA events", False),
+    "cuda_cold_seconds": Metric("s", "the same with the L2 cache flushed before each call", False),
+    "suspect": Metric("1", "1 for a timed call during which the GPU throttled or was shared", False, detail=True),
+    "step_size_seconds": Metric("s", 'time of choosing lr = "auto", in a pass of its own', False, detail=True),
+    "inner_seconds": Metric("s", "time of the inner loop, in a pass of its own", False, detail=True),
+    "query_seconds": Metric(
+        "s", "time of the outer loss, and of its gradient where that is a phase by itself", False, detail=True
+    ),
+    "backward_seconds": Metric("s", "time of the walk back through the inner loop", False, detail=True),
+    "linear_seconds": Metric("s", "time of the implicit method's linear solve", False, detail=True),
+    "step_seconds": Metric("s", "time of each inner step in its order, the first call's first", False, detail=True),
     "peak_bytes": Metric(
         "B", "allocator's peak over the baseline (data and θ in place) during one meta-gradient", True
     ),
-    "baseline_bytes": Metric("B", "allocator's live bytes before the meta-gradient (CUDA only)", True),
+    "forecast_peak_bytes": Metric("B", "the same as forecast from fake tensors, before anything was run", True),
+    "requested_bytes": Metric(
+        "B", "peak of the bytes asked of the allocator, before rounding to blocks (CUDA)", True, detail=True
+    ),
+    "reserved_bytes": Metric(
+        "B", "growth of the allocator's peak reservation on the device (CUDA)", False, detail=True
+    ),
+    "baseline_bytes": Metric("B", "allocator's live bytes before the meta-gradient (CUDA)", True, detail=True),
+    "retained_bytes": Metric(
+        "B",
+        "live bytes after each of several calls with its result dropped, less those before: growth is a leak",
+        True,
+        detail=True,
+    ),
+    "alloc_retries": Metric(
+        "1", "times the allocator had to empty its cache to serve a request (CUDA)", False, detail=True
+    ),
+    "device_bytes": Metric("B", "growth of what the driver says is in use on the device, by anyone (NVML)", False),
+    "process_bytes": Metric("B", "what the driver says this process holds on the device (NVML)", False),
     "rss_peak_bytes": Metric("B", "growth of the process's peak resident memory over its baseline, host side", False),
+    "rss_watched_bytes": Metric(
+        "B", "the same as memory-profiler sees it from outside, every 10 ms: at most the peak", False, detail=True
+    ),
+    "energy_joules": Metric(
+        "J", "energy the device drew for one meta-gradient, mean over the timed calls (NVML)", False
+    ),
     "flops": Metric("FLOP", "floating point operations of matrix products and convolutions in one meta-gradient", True),
     "gradient_count": Metric("1", "gradients of the inner or outer loss evaluated", True),
     "hvp_count": Metric("1", "Hessian-vector products evaluated", True),
-    "step_size_hvp_count": Metric("1", 'Hessian-vector products spent on choosing lr = "auto"', True),
+    "step_size_hvp_count": Metric("1", 'Hessian-vector products spent on choosing lr = "auto"', True, detail=True),
     "query_loss": Metric("1", "outer loss at φ_K", True),
     "inner_residual": Metric("1", "‖∇G(φ_K)‖ / ‖∇G(θ)‖, in float64", True),
     "linear_residual": Metric("1", "‖b − Bx‖ / ‖b‖ of the implicit method's linear system, in float64", True),
@@ -162,6 +215,19 @@ METRICS: dict[str, Metric] = {
     "rounding_relative_error": Metric(
         "1", "‖g − g_64‖ / ‖g_64‖: the same estimator in the cell's dtype against itself in float64", True
     ),
-    "overhead_seconds": Metric("s", "time the harness spent on the cell besides the cell's own work", False),
+    "load_average": Metric(
+        "1", "runnable processes over the last minute, as the timed calls began", False, detail=True
+    ),
+    "steal_share": Metric(
+        "1", "share of the machine's CPU time the hypervisor gave to others meanwhile", False, detail=True
+    ),
+    "foreign_share": Metric("1", "share of the machine's CPU time other processes took meanwhile", False, detail=True),
+    "sm_clock_hertz": Metric(
+        "Hz", "clock of the device's multiprocessors after each timed call (NVML)", False, detail=True
+    ),
+    "temperature_celsius": Metric("°C", "the device's temperature after each timed call (NVML)", False, detail=True),
+    "overhead_seconds": Metric(
+        "s", "time the harness spent on the cell besides the cell's own work", False, detail=True
+    ),
 }
 """Every metric a measurement may hold."""

@@ -1,6 +1,9 @@
 """What a run was: the suite, the machine and the software, as stored in ``manifest.json``."""
 
+from pydantic import Field
+
 from harness.cell import SCHEMA_VERSION, Model
+from harness.expectation import Expectation
 
 
 class SuiteIdentity(Model):
@@ -31,6 +34,17 @@ class Machine(Model):
     harness: str
 
 
+class Provenance(Model):
+    """What else may move the numbers, as the workers see it; a run continues whatever it says."""
+
+    software: dict[str, str]
+    """Versions, by name."""
+    settings: dict[str, str]
+    """Of torch, the processors and the kernel, by name; the reason in words where one is not known."""
+    environment: dict[str, str]
+    """The variables that matter and are set; no others."""
+
+
 class Manifest(Model):
     """``manifest.json`` of a run directory."""
 
@@ -44,5 +58,13 @@ class Manifest(Model):
     git_dirty: bool | None = None
     planned: list[str]
     """Keys of the cells this run is to hold, in order."""
+    repeats: int = 1
+    """In how many processes each cell is measured."""
+    expectations: tuple[Expectation, ...] = ()
+    """What the suite claims of the numbers; empty in runs from before version 3."""
+    software: dict[str, str] = Field(default_factory=dict[str, str])
+    settings: dict[str, str] = Field(default_factory=dict[str, str])
+    environment: dict[str, str] = Field(default_factory=dict[str, str])
+    """As in :class:`Provenance`; empty in runs from before version 3."""
     overhead_seconds_median: float | None = None
     """Median time a cell cost besides its own work, over all cells of the run; known once the run has ended."""

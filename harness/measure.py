@@ -7,19 +7,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from harness.cell import Cell, Measurement
+from harness.cell import Cell, Measurement, Status
 from harness.errors import BadInput
 from harness.executors import LocalExecutor
-from harness.manifest import Machine, Manifest
+from harness.forecast import Forecast
+from harness.limits import MemoryLimit
+from harness.manifest import Machine, Manifest, Provenance
 from harness.store import LoadedRun, load_run, open_run
 from harness.suite import Suite, load_suite
+from harness.timelines import TRACES
 
 
 class Listener(Protocol):
     """Someone who wants to know how a run is going."""
 
     def planned(self, todo: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
-        """The run begins: the cells to measure, and how many were measured before."""
+        """The run begins: the cells to measure, once a process, and how many were measured before."""
         ...
 
     def measured(self, measurement: Measurement) -> None:
@@ -36,6 +39,9 @@ def run(
     threads: int | None = None,
     listener: Listener | None = None,
     plugins: Sequence[str] = (),
+    repeats: int = 1,
+    trace: bool = False,
+    skip: bool = True,
 ) -> LoadedRun:
     """Measure every cell of a suite that ``out`` does not hold yet, each in a process of its own.
 
@@ -48,6 +54,10 @@ def run(
         threads: CPU threads for torch; torch's own choice by default.
         listener: Is told of the plan and of each measurement.
         plugins: Modules every worker imports first, for parts registered by hand.
+        repeats: In how many processes each cell is measured, all cells once before any is measured again.
+        trace: Leave every cell's memory timeline in the run's folder ``traces``.
+        skip: Do not start a cell that is forecast to need more memory than is free, nor one with more inner steps than
+            one that ran out of memory; its status is then ``skipped``.
 
     Returns:
         The run as it then lies on disk.
@@ -58,17 +68,53 @@ def run(
     loaded = load_suite(suite)
     executor = LocalExecutor(plugins)
     machine, cells = plan(loaded, executor, device=device, steps=steps, estimators=estimators, threads=threads)
-    with open_run(Path(out), _manifest(loaded, machine, cells)) as store:
+    provenance: Provenance = executor.ask("harness.machine:provenance", machine.device, machine.threads)
+    traces = Path(out).absolute() / TRACES if trace else None
+    with open_run(Path(out), _manifest(loaded, machine, provenance, cells, repeats)) as store:
         done = store.done()
-        todo = [cell for cell in cells if cell.key not in done]
+        todo = [(cell, repeat) for repeat in range(repeats) for cell in cells if (cell.key, repeat) not in done]
         if listener:
-            listener.planned(todo, len(cells) - len(todo), store.notices)
-        for measurement in executor.run(todo):
+            listener.planned([cell for cell, _ in todo], len(cells) * repeats - len(todo), store.notices)
+        forecasts = _forecasts([cell for cell, _ in todo], executor)
+        free_bytes = executor.ask("harness.forecast:free_bytes", machine.device) if skip and forecasts else None
+        known = {key: each.peak_bytes for key, each in forecasts.items() if each.peak_bytes is not None}
+        limit = MemoryLimit(known, free_bytes, store.latest())
+        for cell, repeat in todo:
+            refusal = limit.refusal(cell) if skip else None
+            measurement = (
+                _skipped(cell, repeat, refusal)
+                if refusal
+                else executor.measure(cell, repeat, traces if repeat == 0 else None)
+            )
+            measurement = _with_forecast(measurement, forecasts.get(cell.key))
             store.append(measurement)
+            limit.learn(measurement)
             if listener:
                 listener.measured(measurement)
         store.finish()
     return load_run(Path(out))
+
+
+def _forecasts(cells: Sequence[Cell], executor: LocalExecutor) -> dict[str, Forecast]:
+    """By key, the forecasts of the cells whose memory is to be measured."""
+    asked = list({cell.key: cell for cell in cells if "memory" in cell.measure}.values())
+    found: list[Forecast] = executor.ask("harness.forecast:forecast", asked) if asked else []
+    return {cell.key: each for cell, each in zip(asked, found, strict=True)}
+
+
+def _skipped(cell: Cell, repeat: int, reason: str) -> Measurement:
+    return Measurement(key=cell.key, cell=cell, status=Status.SKIPPED, reason=reason, started_at=_now(), repeat=repeat)
+
+
+def _with_forecast(measurement: Measurement, forecast: Forecast | None) -> Measurement:
+    if forecast is None:
+        return measurement
+    name, metrics, notes = "forecast_peak_bytes", dict(measurement.metrics), dict(measurement.notes)
+    if forecast.peak_bytes is not None:
+        metrics[name] = [float(forecast.peak_bytes)]
+    if forecast.reason is not None:
+        notes[name] = forecast.reason
+    return measurement.model_copy(update={"metrics": metrics, "notes": notes})
 
 
 def plan(
@@ -87,24 +133,56 @@ def plan(
     """
     machine = executor.ask("harness.machine:describe", device, threads)
     cells = suite.cells(machine.device, machine.threads, steps, estimators)
-    try:
-        executor.ask("harness.worker:check", cells)
-    except BadInput as error:
-        raise BadInput(f"{suite.path}: {error}") from None
+    _check(suite, cells, executor)
     return machine, cells
 
 
-def _manifest(suite: Suite, machine: Machine, cells: Sequence[Cell]) -> Manifest:
+def _manifest(suite: Suite, machine: Machine, provenance: Provenance, cells: Sequence[Cell], repeats: int) -> Manifest:
     revision = _git("rev-parse", "HEAD")
     return Manifest(
         suite=suite.identity(),
         machine=machine,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=_now(),
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         git_revision=revision,
         git_dirty=None if revision is None else bool(_git("status", "--porcelain")),
         planned=[cell.key for cell in cells],
+        repeats=repeats,
+        expectations=suite.expectations,
+        **provenance.model_dump(),
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def imagine(
+    suite: Suite,
+    executor: LocalExecutor,
+    *,
+    device: str = "auto",
+    steps: Sequence[int] | None = None,
+    estimators: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> list[Cell]:
+    """The cells :func:`run` would measure on a device that need not be in this machine, for a forecast.
+
+    Raises:
+        BadInput: Something asked for cannot be.
+    """
+    machine: Machine = executor.ask("harness.machine:describe", "cpu", threads)
+    device = executor.ask("harness.machine:imagined_device", device)
+    cells = suite.cells(device, machine.threads, steps, estimators)
+    _check(suite, [cell.model_copy(update={"device": "cpu"}) for cell in cells], executor)
+    return cells
+
+
+def _check(suite: Suite, cells: Sequence[Cell], executor: LocalExecutor) -> None:
+    try:
+        executor.ask("harness.worker:check", cells)
+    except BadInput as error:
+        raise BadInput(f"{suite.path}: {error}") from None
 
 
 def _git(*arguments: str) -> str | None:

@@ -58,7 +58,7 @@ def reference_gradient(
             ``implicit``: λ = 0; or, without a closed form, the inner problem cannot be solved to 1e-10, or its Hessian
             at the solution is not positive definite.
     """
-    require_references([kind], problem, estimator)
+    require_references([kind], estimator)
     task, theta = in_float64(task, theta)
     if kind == "backprop":
         exact = MamlReplay(estimator.steps, lr, estimator.lam, estimator.inner, estimator.tol)
@@ -69,11 +69,8 @@ def reference_gradient(
     return objective.layout.unravel(implicit_gradient(objective, estimator.descend(objective, lr).phi))
 
 
-def require_references(kinds: Iterable[Reference], problem: Problem, estimator: Estimator | None = None) -> None:
+def require_references(kinds: Iterable[Reference], estimator: Estimator) -> None:
     """Raise :class:`NoReference` if one of the references cannot exist, as far as can be told without computing it."""
-    del problem  # every problem has both, unless its inner problem proves unsolvable
-    if estimator is None:
-        return
     for kind in kinds:
         if kind == "backprop" and not isinstance(estimator.solver, DifferentiableSolver):
             raise NoReference(

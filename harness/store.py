@@ -1,4 +1,4 @@
-"""The run directory: ``manifest.json``, and ``measurements.jsonl`` with one line a cell.
+"""The run directory: ``manifest.json``, and ``measurements.jsonl`` with one line a cell and process.
 
 The manifest is replaced as a whole and the measurements are only ever appended, so a run may be killed at any moment:
 what is lost is at most the line being written, and opening the run again cuts its remains off.
@@ -8,19 +8,24 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from io import SEEK_END, FileIO
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from harness.cell import SCHEMA_VERSION, Measurement, Model, Status
 from harness.errors import BadInput
 from harness.manifest import Machine, Manifest
+from harness.repeats import merged
 
 M = TypeVar("M", bound=Model)
+
+Process: TypeAlias = tuple[str, int]
+"""A cell's key, and which of its processes."""
 
 MANIFEST = "manifest.json"
 MANIFEST_BEING_WRITTEN = "manifest.json.new"
@@ -33,17 +38,25 @@ class LoadedRun:
 
     path: Path
     manifest: Manifest
-    measurements: list[Measurement]
-    """The latest of every cell: those planned in their order, then any others."""
+    processes: list[Measurement]
+    """The latest of every process of every cell: the cells planned in their order, then any others."""
     notices: list[str]
     """What the reader should know, a line each."""
+
+    @cached_property
+    def measurements(self) -> list[Measurement]:
+        """One a cell, its processes merged."""
+        cells: dict[str, list[Measurement]] = {}
+        for each in self.processes:
+            cells.setdefault(each.key, []).append(each)
+        return [merged(each) for each in cells.values()]
 
 
 class Run:
     """A run directory open for writing; :func:`open_run` makes it, leaving its ``with`` block closes it."""
 
     def __init__(
-        self, path: Path, manifest: Manifest, file: FileIO, measurements: dict[str, Measurement], notices: list[str]
+        self, path: Path, manifest: Manifest, file: FileIO, measurements: dict[Process, Measurement], notices: list[str]
     ) -> None:
         self.path = path
         self.manifest = manifest
@@ -52,9 +65,13 @@ class Run:
         self._file = file
         self._measurements = measurements
 
-    def done(self) -> dict[str, Measurement]:
-        """The measurements that need no repeating, by cell key: of each cell the latest, where it is ``ok``."""
-        return {key: latest for key, latest in self._measurements.items() if latest.status is Status.OK}
+    def latest(self) -> list[Measurement]:
+        """The latest measurement of every process of every cell."""
+        return list(self._measurements.values())
+
+    def done(self) -> dict[Process, Measurement]:
+        """The measurements that need no repeating: of each process the latest, where it is ``ok``."""
+        return {process: latest for process, latest in self._measurements.items() if latest.status is Status.OK}
 
     def append(self, measurement: Measurement) -> None:
         """Add a measurement; once this returns, it is on the disk.
@@ -72,7 +89,7 @@ class Run:
             except BaseException:
                 self._file.truncate(end)
                 raise
-        self._measurements[measurement.key] = measurement
+        self._measurements[measurement.key, measurement.repeat] = measurement
 
     def finish(self) -> None:
         """Note in the manifest what a cell cost besides its own work, now that all are measured."""
@@ -133,12 +150,15 @@ def load_run(path: Path) -> LoadedRun:
         lines = _read_measurements(path)
     if not lines.latest:
         raise BadInput(f"{path}: holds no measurements yet")
-    missing = sum(key not in lines.latest for key in manifest.planned)
-    notices = [f"{missing} of {len(manifest.planned)} planned cells have no measurement"] if missing else []
+    planned = [(key, repeat) for key in manifest.planned for repeat in range(manifest.repeats)]
+    missing = sum(process not in lines.latest for process in planned)
+    what = "planned cells" if manifest.repeats == 1 else "planned processes"
+    notices = [f"{missing} of {len(planned)} {what} have no measurement"] if missing else []
     if lines.torn:
         notices.append(f"{path / MEASUREMENTS}: the last line is incomplete and was left out")
-    order = dict.fromkeys([*(key for key in manifest.planned if key in lines.latest), *lines.latest])
-    return LoadedRun(path, manifest, [lines.latest[key] for key in order], notices)
+    order = {key: place for place, key in enumerate(manifest.planned)}
+    processes = sorted(lines.latest.values(), key=lambda each: (order.get(each.key, len(order)), each.repeat))
+    return LoadedRun(path, manifest, processes, notices)
 
 
 def _opened(path: Path, manifest: Manifest, file: FileIO) -> Run:
@@ -152,7 +172,8 @@ def _opened(path: Path, manifest: Manifest, file: FileIO) -> Run:
         if stored.git_revision != manifest.git_revision:
             notices.append(f"{path}: begun at git revision {stored.git_revision}, goes on at {manifest.git_revision}")
         planned = list(dict.fromkeys([*stored.planned, *manifest.planned]))
-        manifest = stored.model_copy(update={"planned": planned})
+        repeats = max(stored.repeats, manifest.repeats)
+        manifest = stored.model_copy(update={"planned": planned, "repeats": repeats})
     if manifest != stored:
         _write_manifest(path, manifest)
     return Run(path, manifest, file, lines.latest, notices)
@@ -193,7 +214,7 @@ def _differences(there: Machine, here: Machine) -> str:
 
 @dataclass(frozen=True)
 class _Lines:
-    latest: dict[str, Measurement]
+    latest: dict[Process, Measurement]
     whole_bytes: int
     torn: bool
     """Something follows the last whole line."""
@@ -203,10 +224,10 @@ def _read_measurements(path: Path) -> _Lines:
     file = path / MEASUREMENTS
     content = file.read_bytes() if file.exists() else b""
     whole_bytes = content.rfind(b"\n") + 1
-    latest: dict[str, Measurement] = {}
+    latest: dict[Process, Measurement] = {}
     for number, line in enumerate(content[:whole_bytes].split(b"\n")[:-1], start=1):
         measurement = _parsed(Measurement, line, f"{file}, line {number}")
-        latest[measurement.key] = measurement
+        latest[measurement.key, measurement.repeat] = measurement
     return _Lines(latest, whole_bytes, torn=whole_bytes < len(content))
 
 

@@ -2,27 +2,27 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TypeAlias
+from pathlib import Path
+from statistics import median
 
 import torch
 
+from harness import passes
 from harness.bilevel import Problem
 from harness.cell import Cell, Status
 from harness.errors import BadInput
 from harness.estimators import BatchMetaGradient, Estimator
 from harness.estimators.base import Diagnostics
 from harness.linear_solvers import extreme_eigenvalues
+from harness.machine import configure
 from harness.meters.accuracy import agreement
-from harness.meters.allocator import allocator_peak
-from harness.meters.clock import time_samples
 from harness.meters.counters import count_flops
-from harness.meters.host import rss_peak_bytes
+from harness.meters.host import rss_bytes, rss_peak_bytes
 from harness.objective import Counts
+from harness.passes import Found, Metrics
 from harness.pytree import Params
-from harness.references import reference_gradient, require_references
+from harness.references import NoReference, reference_gradient, require_references
 from harness.registry import ESTIMATORS, PROBLEMS
-
-Metrics: TypeAlias = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,29 @@ def check(cells: Sequence[Cell]) -> None:
     judged = [cell for cell in cells if "accuracy" in cell.measure]
     for cell in {(cell.estimator.model_dump_json(), cell.references): cell for cell in judged}.values():
         estimator = estimators[cell.estimator.model_dump_json(), cell.steps]
-        require_references(cell.references, build_problem(cell), estimator)
+        require_references(cell.references, estimator)
 
 
-def measure(cell: Cell, emit: Callable[[Metrics], None]) -> Outcome:
-    """Measure ``cell`` pass by pass, handing each pass's metrics to ``emit`` as soon as they are known.
+def measure(
+    cell: Cell,
+    emit: Callable[[Found], None],
+    first_call: Callable[[int], None] = lambda rss_bytes: None,
+    traces: Path | None = None,
+) -> Outcome:
+    """Measure ``cell`` pass by pass. A failure is returned, not raised.
 
-    Sets this process's thread count and turns TF32 off. A failure is returned, not raised.
+    Sets this process's thread count and turns TF32 off.
+
+    Args:
+        cell: What to measure.
+        emit: Is given what each pass found as soon as it is known.
+        first_call: Is told that the first call begins, and of the resident bytes before it.
+        traces: Folder to leave the memory timeline of one call in; none is recorded without it.
     """
-    torch.set_num_threads(cell.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    configure(cell.threads)
     try:
-        for metrics in _passes(cell):
-            emit(metrics)
+        for found in _passes(cell, first_call, traces):
+            emit(found)
     except _Diverged as error:
         return Outcome(Status.DIVERGED, str(error))
     except BadInput as error:
@@ -96,7 +105,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _passes(cell: Cell) -> Iterator[Metrics]:
+def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) -> Iterator[Found]:
     """The passes asked for, in the order that serves them: the first meets a process nothing has run in yet."""
     device = torch.device(cell.device)
     estimator = build_estimator(cell)
@@ -107,36 +116,53 @@ def _passes(cell: Cell) -> Iterator[Metrics]:
     def call() -> BatchMetaGradient:
         return estimator.meta_gradients(problem, tasks, theta)
 
-    yield _first_call(cell, call)
+    yield _first_call(cell, call, first_call)
     if "memory" in cell.measure:
-        yield _memory(call, device)
-    if "counters" in cell.measure:
-        yield _counters(call)
+        yield passes.memory(call, device)
+    seconds: float | None = None
     if "time" in cell.measure:
-        samples = time_samples(call, device, min_samples=cell.min_samples, min_seconds=cell.min_seconds)
-        yield {"wall_seconds": samples.wall_seconds}
-        if samples.cuda_seconds:
-            yield {"cuda_seconds": samples.cuda_seconds}
+        timed = passes.times(cell, call, device)
+        yield timed
+        seconds = median(timed.metrics["wall_seconds"])
+    if "phases" in cell.measure:
+        yield passes.phases(call, device, seconds)
+    if traces is not None:
+        passes.trace(cell, call, device, traces)
     if "accuracy" in cell.measure:
         for draw in range(cell.draws):
             yield _accuracy(cell, estimator, draw)
 
 
-def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient]) -> Metrics:
-    """The call that warms the process up; its memory is what the operating system saw of a first use."""
+def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient], announce: Callable[[int], None]) -> Found:
+    """The call that warms the process up: what the operating system saw of a first use, and the work counted."""
     result: BatchMetaGradient | None = None
 
     def first() -> None:
         nonlocal result
         result = call()
 
-    rss = rss_peak_bytes(first)
+    metrics: Metrics = {}
+
+    def counted() -> None:
+        if "counters" in cell.measure:
+            metrics["flops"] = [count_flops(first)]
+        else:
+            first()
+
+    if "memory" in cell.measure:
+        announce(rss_bytes())
+        metrics["rss_peak_bytes"] = [rss_peak_bytes(counted)]
+    else:
+        counted()
     assert result is not None
     _require_finite(result.grad, cell)
-    metrics: Metrics = {"query_loss": [float(result.query_loss)]}
-    if "memory" in cell.measure:
-        metrics["rss_peak_bytes"] = [rss]
-    return metrics
+    if "counters" in cell.measure:
+        metrics |= {
+            "gradient_count": [result.counts.gradients],
+            "hvp_count": [result.counts.hvps],
+            "step_size_hvp_count": [result.counts.step_size_hvps],
+        }
+    return Found({**metrics, "query_loss": [float(result.query_loss)]})
 
 
 def _require_finite(grad: Params, cell: Cell) -> None:
@@ -144,29 +170,7 @@ def _require_finite(grad: Params, cell: Cell) -> None:
         raise _Diverged(f"the meta-gradient is not finite at K = {cell.steps}")
 
 
-def _memory(call: Callable[[], object], device: torch.device) -> Metrics:
-    peak = allocator_peak(call, device)
-    baseline: Metrics = {} if peak.baseline_bytes is None else {"baseline_bytes": [peak.baseline_bytes]}
-    return {"peak_bytes": [peak.peak_bytes], **baseline}
-
-
-def _counters(call: Callable[[], BatchMetaGradient]) -> Metrics:
-    counts = Counts()
-
-    def counted() -> None:
-        nonlocal counts
-        counts = call().counts
-
-    flops = count_flops(counted)
-    return {
-        "flops": [flops],
-        "gradient_count": [counts.gradients],
-        "hvp_count": [counts.hvps],
-        "step_size_hvp_count": [counts.step_size_hvps],
-    }
-
-
-def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Metrics:
+def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Found:
     """One seed: the estimator in float64 against each reference, and in the cell's dtype against itself."""
     problem = build_problem(cell, dtype="float64", draw=draw)
     tasks = problem.tasks(cell.tasks, cell.seed + draw)
@@ -180,13 +184,18 @@ def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Metrics:
         metrics["linear_residual"] = [max(solve.linear_residual or 0.0 for solve in solves)]
         metrics["negative_curvature"] = [float(any(solve.negative_curvature for solve in solves))]
         metrics["smallest_curvature"] = [min(map(_smallest_curvature, solves))]
+    notes: dict[str, str] = {}
     for kind in cell.references:
-        exact = _mean(
-            [
-                reference_gradient(kind, problem, task, theta, estimator, result.diagnostics.lr)
-                for task, result in zip(tasks, results, strict=True)
-            ]
-        )
+        try:
+            exact = _mean(
+                [
+                    reference_gradient(kind, problem, task, theta, estimator, result.diagnostics.lr)
+                    for task, result in zip(tasks, results, strict=True)
+                ]
+            )
+        except NoReference as error:
+            notes[f"{kind}_relative_error"] = f"{error} (seed {cell.seed + draw})"
+            continue
         for name, value in asdict(agreement(grad, exact)).items():
             if name == "cosine" or not estimator.direction_only:
                 metrics[f"{kind}_{name}"] = [value]
@@ -194,7 +203,7 @@ def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Metrics:
         rounded = build_problem(cell, draw=draw)
         own = estimator.meta_gradients(rounded, rounded.tasks(cell.tasks, cell.seed + draw), rounded.theta())
         metrics["rounding_relative_error"] = [agreement(own.grad, grad).relative_error]
-    return metrics
+    return Found(metrics, notes)
 
 
 def _smallest_curvature(diagnostics: Diagnostics) -> float:

@@ -21,7 +21,16 @@ def example(**changes: object) -> Cell:
 
 def test_key_is_stable():
     # Stored runs are found again by their keys: a change here means a new SCHEMA_VERSION.
-    assert example().key == "6c626544f4d9331d"
+    assert example().key == "1379321077904c25"
+
+
+def test_key_follows_a_changed_copy():
+    assert example().key != example().model_copy(update={"steps": 26}).key == example(steps=26).key
+
+
+def test_a_family_differs_in_steps_alone():
+    assert example(steps=26).family == example().family
+    assert example(seed=1).family != example().family
 
 
 @pytest.mark.parametrize("change", [{"label": "another"}, {"time_limit_seconds": 1.0}])
@@ -48,6 +57,8 @@ CHANGES: dict[str, object] = {
     "references": (),
     "min_samples": 4,
     "min_seconds": 0.3,
+    "max_seconds": 0.3,
+    "precision": 0.3,
 }
 
 

@@ -1,10 +1,17 @@
 import os
+import platform
+from collections.abc import Generator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from harness.errors import BadInput
-from harness.machine import describe, folder_name, resolve_device
+from harness.executors import LocalExecutor
+from harness.machine import describe, folder_name, provenance, resolve_device
+from harness.manifest import Manifest, Provenance
+from harness.meters import conditions
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 
@@ -50,3 +57,78 @@ def test_auto_and_indices_with_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_words_are_no_devices(device: str) -> None:
     with pytest.raises(BadInput, match=f"^unknown device '{device}': "):
         resolve_device(device)
+
+
+@pytest.fixture
+def _torch_left_as_it_was() -> Generator[None]:
+    threads = torch.get_num_threads()
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    yield
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+
+
+@pytest.mark.usefixtures("_torch_left_as_it_was")
+def test_software_is_what_is_imported() -> None:
+    software = provenance("cpu", 1).software
+    assert software["torch"] == torch.__version__
+    assert software["numpy"] == np.__version__
+    assert software["python"] == f"CPython {platform.python_version()}"
+    assert software["kernel"] == platform.release()
+    assert software["blas"]
+    assert "nccl" not in software
+    assert "" not in software.values()
+    assert "None" not in software.values()
+
+
+@pytest.mark.usefixtures("_torch_left_as_it_was")
+def test_settings_are_those_of_a_process_that_measures() -> None:
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = True
+    settings = provenance("cpu", 2).settings
+    assert settings["threads"] == "2"
+    assert settings["matmul_tf32"] == settings["cudnn_tf32"] == "false"
+    assert settings["deterministic_algorithms"] == "false"
+    assert settings["default_dtype"] == "float32"
+    assert int(settings["usable_cpus"]) == len(conditions.usable_cpus())
+
+
+@pytest.mark.usefixtures("_torch_left_as_it_was")
+def test_settings_follow_torch() -> None:
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = True
+    try:
+        settings = provenance("cpu", 1).settings
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = False
+    assert settings["deterministic_algorithms"] == settings["cudnn_benchmark"] == "true"
+
+
+@pytest.mark.usefixtures("_torch_left_as_it_was")
+def test_an_unknown_governor_has_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(conditions, "_CPUS", tmp_path)
+    assert provenance("cpu", 1).settings["governor"].startswith("no frequency scaling")
+
+
+@pytest.mark.usefixtures("_torch_left_as_it_was")
+def test_only_variables_that_matter_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    kept = {"OMP_NUM_THREADS": "3", "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "PYTORCH_CUDA_ALLOC_CONF": "a:b"}
+    secrets = {"API_TOKEN": "hush", "HOME": "/home/me", "PYTORCH_SECRET": "hush", "CUDA_SECRET": "hush"}
+    for name, value in (kept | secrets).items():
+        monkeypatch.setenv(name, value)
+    assert provenance("cpu", 1).environment == kept
+
+
+def test_a_worker_says_what_workers_see() -> None:
+    seen: Provenance = LocalExecutor().ask("harness.machine:provenance", "cpu", 1)
+    assert isinstance(seen, Provenance)
+    assert seen.environment["OPENBLAS_NUM_THREADS"] == os.environ.get("OPENBLAS_NUM_THREADS", "1")
+
+
+def test_manifests_from_before_say_nothing_of_it() -> None:
+    old = Path(__file__).parent / "runs" / "schema1" / "manifest.json"
+    manifest = Manifest.model_validate_json(old.read_text())
+    assert (manifest.software, manifest.settings, manifest.environment) == ({}, {}, {})

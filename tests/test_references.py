@@ -108,7 +108,7 @@ def test_backprop_through_steps_without_derivatives_is_refused(inner: str) -> No
     with pytest.raises(NoReference, match=f"'backprop': the steps of inner solver '{inner}' cannot be differentiated"):
         reference_gradient("backprop", problem, task, theta, estimator(inner=inner), LR)
     with pytest.raises(NoReference, match="use 'implicit'"):
-        require_references(["implicit", "backprop"], problem, estimator(inner=inner))
+        require_references(["implicit", "backprop"], estimator(inner=inner))
 
 
 @pytest.mark.parametrize("kind", ["backprop", "implicit"])
@@ -223,5 +223,5 @@ def test_without_a_proximal_term_there_is_no_implicit_reference() -> None:
     problem, task, theta = linear()
     with pytest.raises(NoReference, match=r"'implicit': lam = 0\.0; without a proximal term"):
         reference_gradient("implicit", problem, task, theta, estimator(lam=0.0), LR)
-    require_references(["backprop"], problem, estimator(lam=0.0))
-    require_references(["implicit", "backprop"], problem, estimator())
+    require_references(["backprop"], estimator(lam=0.0))
+    require_references(["implicit", "backprop"], estimator())

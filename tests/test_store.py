@@ -112,11 +112,11 @@ def test_manifest_is_replaced_never_rewritten(finished: Path):
 
 def test_only_successes_are_done(finished: Path):
     with open_run(finished, planning(1, 2, 3)) as run:
-        assert list(run.done()) == [cell(1).key]
+        assert list(run.done()) == [(cell(1).key, 0)]
         run.append(measured(2))
-        assert set(run.done()) == {cell(1).key, cell(2).key}
+        assert set(run.done()) == {(cell(1).key, 0), (cell(2).key, 0)}
         run.append(measured(1, Status.CRASH))
-        assert list(run.done()) == [cell(2).key]
+        assert list(run.done()) == [(cell(2).key, 0)]
     statuses = {m.cell.steps: m.status for m in load_run(finished).measurements}
     assert statuses == {1: Status.CRASH, 2: Status.OK}
 
@@ -207,7 +207,7 @@ def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path):
             writer.kill()
             appended += writer.stdout.read().split()
         with open_run(tmp_path / "run", planning()) as run:
-            done = list(run.done())
+            done = [key for key, _ in run.done()]
             assert done[: len(appended)] == appended
             assert len(done) <= len(appended) + 1  # one may have been written and not yet printed
             appended = done
@@ -285,7 +285,7 @@ def test_failed_append_leaves_the_file_as_it_was(finished: Path):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert file.read_bytes() == before
-        assert cell(3).key not in run.done()
+        assert (cell(3).key, 0) not in run.done()
         run.append(measured(3))
     assert [m.cell.steps for m in load_run(finished).measurements] == [1, 2, 3]
 

@@ -7,7 +7,8 @@ import torch
 
 from harness.cell import METRICS, Cell, Part, Status
 from harness.errors import BadInput
-from harness.worker import Metrics, Outcome, check, measure
+from harness.passes import PHASE_REPEATS, Found, Metrics
+from harness.worker import Outcome, check, measure
 
 
 def cell(estimator: str = "maml", problem: str = "linear", steps: int = 4, **changes: Any) -> Cell:
@@ -19,9 +20,10 @@ def cell(estimator: str = "maml", problem: str = "linear", steps: int = 4, **cha
         "label": estimator,
         "steps": steps,
         "dtype": "float64",
-        "measure": ("memory", "counters", "time", "accuracy"),
+        "measure": ("memory", "counters", "time", "phases", "accuracy"),
         "references": ("backprop", "implicit") if problem == "linear" else ("backprop",),
         "min_seconds": 0,
+        "max_seconds": 0,
     }
     return Cell(**fields | changes)
 
@@ -29,8 +31,8 @@ def cell(estimator: str = "maml", problem: str = "linear", steps: int = 4, **cha
 def measured(a_cell: Cell) -> tuple[Outcome, Metrics]:
     metrics: Metrics = {}
 
-    def collect(new: Metrics) -> None:
-        for name, samples in new.items():
+    def collect(found: Found) -> None:
+        for name, samples in found.metrics.items():
             metrics.setdefault(name, []).extend(samples)
 
     return measure(a_cell, collect), metrics
@@ -43,6 +45,8 @@ def test_every_metric_is_described_and_sampled_as_often_as_it_should() -> None:
     assert len(metrics["wall_seconds"]) == 4
     assert {len(metrics[name]) for name in metrics if name.startswith(("backprop_", "implicit_", "inner_"))} == {3}
     assert len(set(metrics["implicit_relative_error"])) == 3
+    assert len(metrics["step_seconds"]) == 4 * PHASE_REPEATS
+    assert metrics["retained_bytes"] == [0, 0]
     assert {len(metrics[name]) for name in ("peak_bytes", "rss_peak_bytes", "flops", "query_loss")} == {1}
 
 
@@ -59,9 +63,10 @@ def test_counts_and_errors_are_those_of_the_estimator() -> None:
 @pytest.mark.parametrize(
     ("passes", "names"),
     [
-        (("memory",), {"peak_bytes", "rss_peak_bytes"}),
+        (("memory",), {"peak_bytes", "retained_bytes", "rss_peak_bytes"}),
         (("counters",), {"flops", "gradient_count", "hvp_count", "step_size_hvp_count"}),
-        (("time",), {"wall_seconds"}),
+        (("time",), {"wall_seconds", "load_average", "steal_share", "foreign_share"}),
+        (("phases",), {"inner_seconds", "query_seconds", "backward_seconds", "step_seconds"}),
     ],
 )
 def test_only_the_passes_asked_for_are_made(passes: tuple[str, ...], names: set[str]) -> None:
@@ -74,6 +79,19 @@ def test_deterministic_metrics_are_equal_in_every_run() -> None:
     for name, metric in METRICS.items():
         if metric.deterministic and name in runs[0]:
             assert runs[0][name] == runs[1][name] == runs[2][name], name
+
+
+def test_a_reference_that_does_not_exist_is_a_note_and_the_other_is_measured() -> None:
+    relu = Part(name="sinusoid", parameters={"hidden": [4], "activation": "relu"})
+    kinked = cell(problem="sinusoid", references=("backprop", "implicit"), measure=("accuracy",), steps=2)
+    found: list[Found] = []
+    outcome = measure(kinked.model_copy(update={"problem": relu}), found.append)
+    assert outcome == Outcome(Status.OK)
+    [_, accuracy] = found
+    assert "backprop_relative_error" in accuracy.metrics
+    assert "implicit_relative_error" not in accuracy.metrics
+    assert accuracy.notes["implicit_relative_error"].startswith("reference 'implicit': the inner")
+    assert accuracy.notes["implicit_relative_error"].endswith("(seed 0)")
 
 
 def test_rounding_is_a_number_of_its_own() -> None:
@@ -107,11 +125,6 @@ def test_failures_are_outcomes() -> None:
     )
     assert outcome == Outcome(Status.DIVERGED, "the meta-gradient is not finite at K = 400")
     assert metrics == {}
-    without = Part(name="maml", parameters={"lr": 0.5})
-    outcome, _ = measured(cell(references=("implicit",)).model_copy(update={"estimator": without}))
-    assert outcome.status is Status.CRASH
-    assert outcome.reason is not None
-    assert outcome.reason.startswith("reference 'implicit': lam = 0")
 
 
 def test_implicit_methods_tell_the_smallest_eigenvalue_of_their_inner_problem() -> None:

@@ -17,10 +17,19 @@ from harness.errors import BadInput
 
 
 @dataclass(frozen=True)
+class FirstCall:
+    """The call that meets a process nothing has run in yet begins now: its memory is worth watching from outside."""
+
+    rss_bytes: int
+    """Resident memory before it."""
+
+
+@dataclass(frozen=True)
 class Progress:
-    """Metrics of a pass that has ended."""
+    """What a pass that has ended found."""
 
     metrics: dict[str, list[float]]
+    notes: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Finished:
     """Time from the first line of the cell's own work to its last."""
 
 
-def child(cell_json: str, plugins: tuple[str, ...], sender: Connection) -> None:
+def child(cell_json: str, traces: Path | None, plugins: tuple[str, ...], sender: Connection) -> None:
     """Measure the cell and send what comes of it; never returns."""
     os.setsid()
     _prefer_as_victim()
@@ -41,9 +50,16 @@ def child(cell_json: str, plugins: tuple[str, ...], sender: Connection) -> None:
     start = perf_counter()
     for plugin in plugins:
         import_module(plugin)
+    from harness.passes import Found
     from harness.worker import measure
 
-    outcome = measure(Cell.model_validate_json(cell_json), lambda metrics: sender.send(Progress(metrics)))
+    def emit(found: Found) -> None:
+        sender.send(Progress(found.metrics, found.notes))
+
+    def first_call(rss_bytes: int) -> None:
+        sender.send(FirstCall(rss_bytes))
+
+    outcome = measure(Cell.model_validate_json(cell_json), emit, first_call=first_call, traces=traces)
     sender.send(Finished(outcome.status, outcome.reason, perf_counter() - start))
     sender.close()
     os._exit(0)

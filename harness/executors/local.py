@@ -9,6 +9,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from os import environ, killpg
+from pathlib import Path
 from sys import modules
 from time import perf_counter
 from types import ModuleType
@@ -17,7 +18,8 @@ from typing import Any
 from harness import registry
 from harness.cell import Cell, Measurement, Status
 from harness.errors import BadInput
-from harness.executors.child import Finished, Progress, answer, child
+from harness.executors.child import Finished, FirstCall, Progress, answer, child
+from harness.executors.watch import watch_rss
 
 PRELOAD = [
     "torch.autograd.profiler",
@@ -83,17 +85,22 @@ class LocalExecutor:
             raise result
         return result
 
+    def ready(self) -> None:
+        """Wait until the fork server has everything imported, so that no cell pays for it."""
+        self.ask("harness.executors.child:ready")
+
     def run(self, cells: Iterable[Cell]) -> Iterator[Measurement]:
         """Measure each cell; whatever becomes of it is a measurement, and the next one goes on."""
-        self.ask("harness.executors.child:ready")
+        self.ready()
         for cell in cells:
-            yield self._measure(cell)
+            yield self.measure(cell)
 
-    def _measure(self, cell: Cell) -> Measurement:
+    def measure(self, cell: Cell, repeat: int = 0, traces: Path | None = None) -> Measurement:
+        """Measure a cell in its ``repeat``-th process; with ``traces``, leave its memory timeline in that folder."""
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         start = perf_counter()
         receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=child, args=(cell.model_dump_json(), self._plugins, sender))
+        process = self._context.Process(target=child, args=(cell.model_dump_json(), traces, self._plugins, sender))
         with _without_main():
             process.start()
         sender.close()
@@ -109,7 +116,14 @@ class LocalExecutor:
         if record.finished is not None:
             record.metrics["overhead_seconds"] = [perf_counter() - start - record.finished.work_seconds]
         return Measurement(
-            key=cell.key, cell=cell, status=status, reason=reason, started_at=started_at, metrics=record.metrics
+            key=cell.key,
+            cell=cell,
+            status=status,
+            reason=reason,
+            started_at=started_at,
+            repeat=repeat,
+            notes=record.notes,
+            metrics=record.metrics,
         )
 
 
@@ -118,6 +132,7 @@ class _Record:
     """What a worker has told so far."""
 
     metrics: dict[str, list[float]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     finished: Finished | None = None
     timed_out: bool = False
 
@@ -132,15 +147,32 @@ class _Record:
             if receiver not in ready:
                 return
             try:
-                message: Progress | Finished = receiver.recv()
+                message: FirstCall | Progress | Finished = receiver.recv()
             except EOFError:
                 process.join()
                 return
             if isinstance(message, Finished):
                 self.finished = message
+            elif isinstance(message, Progress):
+                self._take(message)
             else:
-                for name, samples in message.metrics.items():
-                    self.metrics.setdefault(name, []).extend(samples)
+                self._watch(message, process, receiver, deadline)
+
+    def _take(self, progress: Progress) -> None:
+        self.notes |= progress.notes
+        for name, samples in progress.metrics.items():
+            self.metrics.setdefault(name, []).extend(samples)
+
+    def _watch(self, before: FirstCall, process: ForkServerProcess, receiver: Connection, deadline: float) -> None:
+        """The worker's resident memory until its next message, its death or the end of its time."""
+
+        def over(seconds: float) -> bool:
+            return bool(wait([receiver, process.sentinel], timeout=seconds)) or perf_counter() > deadline
+
+        assert process.pid is not None
+        seen = watch_rss(process.pid, over)
+        if seen:
+            self.metrics["rss_watched_bytes"] = [max(0, max(seen) - before.rss_bytes)]
 
     def outcome(self, exit_code: int | None, time_limit_seconds: float) -> tuple[Status, str | None]:
         """The cell's status and its reason."""

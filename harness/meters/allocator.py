@@ -1,7 +1,9 @@
-"""Peak bytes held by PyTorch's allocator during a call."""
+"""Bytes held by PyTorch's allocator during a call, and after it."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch.autograd.profiler import profile
@@ -9,20 +11,67 @@ from torch.autograd.profiler import profile
 
 @dataclass(frozen=True)
 class AllocatorPeak:
-    """Live bytes of tensors, as the allocator of one device counts them."""
+    """Live bytes of tensors, as the allocator of one device counts them, during one call."""
 
     peak_bytes: int
     """Highest number of live bytes during the call, less those live before it."""
-    baseline_bytes: int | None
+    left_bytes: int
+    """Bytes live after the call, its result dropped, less those live before it."""
+    baseline_bytes: int | None = None
     """Bytes live before it; ``None`` on a CPU, whose allocator keeps no total."""
+    reserved_bytes: int | None = None
+    """As ``peak_bytes``, of what the caching allocator took from the device; ``None`` on a CPU."""
+    requested_bytes: int | None = None
+    """As ``peak_bytes``, before rounding to blocks; ``None`` on a CPU and where the allocator keeps no count."""
+    alloc_retries: int | None = None
+    """Times the caching allocator had to empty its cache to serve the call; ``None`` as for ``requested_bytes``."""
+
+
+@dataclass(frozen=True)
+class AllocatorMemory:
+    """Memory of a call made several times over."""
+
+    first: AllocatorPeak
+    """The first of the calls."""
+    retained_bytes: tuple[int, ...]
+    """Bytes live after each call, its result dropped and cycles collected, less those live before the first call."""
+    collected_bytes: tuple[int, ...]
+    """Bytes that only the garbage collector released after each call: tensors in reference cycles."""
+
+    @property
+    def leak_bytes_per_call(self) -> int:
+        """Growth of the retained bytes over the last call; 0 where a cache filled by the first call just stays."""
+        return self.retained_bytes[-1] - self.retained_bytes[-2]
+
+
+def allocator_memory(call: Callable[[], object], device: torch.device, repeats: int = 2) -> AllocatorMemory:
+    """Run ``call`` ``repeats`` (at least 2) times; the peak of the first call and what each leaves behind.
+
+    The calls are alike, so memory that grows with their size is given back after each of them, while a leak is left
+    behind by every call. What was garbage before the first call is not collected: it is part of the baseline. On CUDA
+    the allocator's cache is emptied before the first call, so that the growth of its reservation is that call's own.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    peaks: list[AllocatorPeak] = []
+    collected: list[int] = []
+    gc.freeze()
+    try:
+        for _ in range(repeats):
+            peaks.append(allocator_peak(call, device))
+            collected.append(-allocator_peak(gc.collect, device).left_bytes)
+    finally:
+        gc.unfreeze()
+    left = (peak.left_bytes - released for peak, released in zip(peaks, collected, strict=True))
+    return AllocatorMemory(peaks[0], tuple(accumulate(left)), tuple(collected))
 
 
 def allocator_peak(call: Callable[[], object], device: torch.device) -> AllocatorPeak:
     """Run ``call`` once and read the allocator's peak over its baseline.
 
-    On CUDA the caching allocator's own counter. On a CPU the profiler's record of every allocation and release, summed
-    in order of time: exact to the byte, without rounding to blocks. There, releasing what was held before the call
-    does not count.
+    On CUDA the caching allocator's own counters. On a CPU the profiler's record of every
+    allocation and release, summed in order of time: exact to the byte, without rounding to blocks. There, releasing
+    what was held before the call does not count, unless it was allocated in an earlier call of this function.
     """
     return _cuda_peak(call, device) if device.type == "cuda" else _cpu_peak(call)
 
@@ -30,10 +79,23 @@ def allocator_peak(call: Callable[[], object], device: torch.device) -> Allocato
 def _cuda_peak(call: Callable[[], object], device: torch.device) -> AllocatorPeak:
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
-    baseline = torch.cuda.memory_allocated(device)
+    before = torch.cuda.memory_stats(device)
     call()
     torch.cuda.synchronize(device)
-    return AllocatorPeak(torch.cuda.max_memory_allocated(device) - baseline, baseline)
+    after = torch.cuda.memory_stats(device)
+
+    def growth(kind: str, moment: str = "peak") -> int:
+        return int(after[f"{kind}_bytes.all.{moment}"] - before[f"{kind}_bytes.all.current"])
+
+    native = torch.cuda.get_allocator_backend() == "native"  # the other one counts neither requests nor retries
+    return AllocatorPeak(
+        peak_bytes=growth("allocated"),
+        left_bytes=growth("allocated", "current"),
+        baseline_bytes=int(before["allocated_bytes.all.current"]),
+        reserved_bytes=growth("reserved"),
+        requested_bytes=growth("requested") if native else None,
+        alloc_retries=int(after["num_alloc_retries"] - before["num_alloc_retries"]) if native else None,
+    )
 
 
 def _cpu_peak(call: Callable[[], object]) -> AllocatorPeak:
@@ -49,8 +111,5 @@ def _cpu_peak(call: Callable[[], object]) -> AllocatorPeak:
         ),
         key=lambda event: event[0],
     )
-    live = peak = 0
-    for _, nbytes in events:
-        live += nbytes
-        peak = max(peak, live)
-    return AllocatorPeak(peak, None)
+    live = [0, *accumulate(nbytes for _, nbytes in events)]
+    return AllocatorPeak(peak_bytes=max(live), left_bytes=live[-1])

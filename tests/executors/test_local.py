@@ -26,6 +26,7 @@ def cell(fault: str = "", estimator: str = "faulty", mark: str = "", time_limit_
         measure=("memory", "counters", "time", "accuracy"),
         min_samples=2,
         min_seconds=0,
+        max_seconds=0,
         time_limit_seconds=time_limit_seconds,
     )
 

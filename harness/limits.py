@@ -1,0 +1,43 @@
+"""Which cells are not started, because memory will not do."""
+
+from collections.abc import Iterable, Mapping
+
+from harness.cell import Cell, Measurement, Status
+from harness.units import quantity
+
+
+class MemoryLimit:
+    """Knows what each cell is forecast to need, what the device has, and which cells ran out of it.
+
+    Args:
+        forecast_bytes: Peak of the cells for which there is a forecast, by key.
+        free_bytes: Memory of the device that is free; ``None`` where nobody knows.
+        measured: What became of cells before.
+    """
+
+    def __init__(
+        self, forecast_bytes: Mapping[str, int], free_bytes: int | None, measured: Iterable[Measurement] = ()
+    ) -> None:
+        self._forecast_bytes = forecast_bytes
+        self._free_bytes = free_bytes
+        self._ran_out: dict[str, set[int]] = {}
+        for each in measured:
+            self.learn(each)
+
+    def learn(self, measurement: Measurement) -> None:
+        """Remember a cell that ran out of memory; forget what one that worked disproves."""
+        steps, ran_out = measurement.cell.steps, self._ran_out.setdefault(measurement.cell.family, set())
+        if measurement.status is Status.OOM:
+            ran_out.add(steps)
+        elif measurement.status is Status.OK:
+            ran_out -= {k for k in ran_out if k <= steps}
+
+    def refusal(self, cell: Cell) -> str | None:
+        """Why not to start the cell; ``None`` where nothing speaks against it."""
+        fewer = [k for k in self._ran_out.get(cell.family, ()) if k < cell.steps]
+        if fewer:
+            return f"ran out of memory at K = {min(fewer)} already"
+        needed = self._forecast_bytes.get(cell.key)
+        if needed is not None and self._free_bytes is not None and needed > self._free_bytes:
+            return f"forecast {quantity(needed, 'B')} of {quantity(self._free_bytes, 'B')}"
+        return None
