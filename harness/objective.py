@@ -174,7 +174,7 @@ def strength(lam: float | Params, layout: Layout, like: Params) -> Strength:
     except RuntimeError as error:
         raise BadInput(f"lam: {error}") from error
     flat = layout.ravel(spread)
-    if not bool((flat >= 0).all()):
+    if bool((~(flat >= 0)).any()):
         raise BadInput("lam: an entry is negative or not a number")
     return flat
 

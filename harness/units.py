@@ -1,12 +1,22 @@
 """Numbers as people read them: "26.4 MB", "53.0 ms", "1.5e-5"."""
 
 import math
+import re
 from dataclasses import dataclass
+
+from harness.errors import BadInput
 
 _PREFIXES = {
     "B": [(1.0, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB")],
     "s": [(1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s")],
+    "J": [(1e-3, "mJ"), (1.0, "J"), (1e3, "kJ")],
+    "Hz": [(1.0, "Hz"), (1e6, "MHz"), (1e9, "GHz")],
     "FLOP": [(1.0, "FLOP"), (1e6, "MFLOP"), (1e9, "GFLOP"), (1e12, "TFLOP"), (1e15, "PFLOP")],
+}
+
+_BYTES = {
+    **{f"{prefix}B": 1000**power for power, prefix in enumerate(("", "k", "M", "G", "T"))},
+    **{f"{prefix}iB": 1024**power for power, prefix in enumerate(("K", "M", "G", "T"), start=1)},
 }
 
 
@@ -51,3 +61,18 @@ def number(value: float, digits: int = 3) -> str:
     rounded = float(f"{value:.{digits}g}")
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
     return f"{rounded:,.{decimals}f}"
+
+
+def parse_bytes(size: str | float) -> int:
+    """Bytes of "24 MB" (decimal: 24e6), "24MiB" (binary: 24 · 2^20) or a plain number, to the nearest byte.
+
+    Units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB, in any case.
+
+    Raises:
+        BadInput: Not a size, or below 0.
+    """
+    match = re.fullmatch(r"\s*(\d+\.?\d*(?:e\+?\d+)?)\s*([a-z]*)\s*", str(size).lower(), re.ASCII)
+    units = {name.lower(): factor for name, factor in _BYTES.items()}
+    if isinstance(size, bool) or match is None or (match[2] or "b") not in units:
+        raise BadInput(f"{size!r} is not a size in bytes: write it as in '24 MB' or '24 MiB' ({', '.join(_BYTES)})")
+    return round(float(match[1]) * units[match[2] or "b"])

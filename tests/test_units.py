@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from harness.units import Scale, number, quantity, scale
+from harness.errors import BadInput
+from harness.units import Scale, number, parse_bytes, quantity, scale
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,31 @@ def test_a_number_keeps_two_significant_digits(value: float, text: str) -> None:
 def test_a_scale_serves_a_whole_column() -> None:
     assert scale("B", 5e7) == Scale(1e6, "MB")
     assert scale("s", math.nan) == Scale(1.0, "s")
+
+
+@pytest.mark.parametrize(
+    ("size", "nbytes"),
+    [
+        ("24 MB", 24_000_000),
+        ("24MB", 24_000_000),
+        ("24 MiB", 24 * 2**20),
+        (" 1.5 kb ", 1500),
+        ("1 KiB", 1024),
+        ("2 GB", 2_000_000_000),
+        ("2GiB", 2 * 2**30),
+        ("0.5 TB", 500_000_000_000),
+        ("1 TiB", 2**40),
+        ("100 B", 100),
+        ("1e6", 1_000_000),
+        (24e6, 24_000_000),
+        (0, 0),
+    ],
+)
+def test_sizes_are_read_with_their_units(size: str | float, nbytes: int) -> None:
+    assert parse_bytes(size) == nbytes
+
+
+@pytest.mark.parametrize("size", ["24 MX", "MB", "", "-1 MB", "24 M B", "1,5 MB", -1, math.nan, math.inf, True])
+def test_what_is_not_a_size_says_how_one_is_written(size: str | float) -> None:
+    with pytest.raises(BadInput, match=r"is not a size in bytes: write it as in '24 MB'"):
+        parse_bytes(size)

@@ -1,6 +1,10 @@
 """``imaml-bench plan``."""
 
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from harness.cli.options import (
     DeviceOption,
@@ -12,6 +16,10 @@ from harness.cli.options import (
     parse_step_list,
 )
 
+if TYPE_CHECKING:
+    from harness.cell import Cell
+    from harness.forecast import Forecast
+
 
 def plan(
     suite: SuiteArgument,
@@ -19,25 +27,62 @@ def plan(
     steps: StepsOption = None,
     estimator: EstimatorOption = None,
     threads: ThreadsOption = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Forecast each cell's peak memory; the device need not be there.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the cells a run would measure, checked but not run."""
     from harness.executors import LocalExecutor
+    from harness.measure import imagine
     from harness.measure import plan as plan_run
     from harness.suite import load_suite
 
-    _, cells = plan_run(
-        load_suite(suite),
-        LocalExecutor(),
-        device=device,
-        steps=parse_step_list(steps),
-        estimators=estimator,
-        threads=threads,
-    )
-    for cell in cells:
-        if as_json:
-            print(json.dumps({"key": cell.key, **cell.model_dump(mode="json")}, ensure_ascii=False))
-        else:
-            print(f"{cell.key}  K={cell.steps:<4} {cell.label:<24} {cell.problem.name}  {cell.dtype}  {cell.device}")
-    if not as_json:
-        print(f"{len(cells)} cells")
+    loaded, executor = load_suite(suite), LocalExecutor()
+    chosen: dict[str, Any] = {
+        "device": device,
+        "steps": parse_step_list(steps),
+        "estimators": estimator,
+        "threads": threads,
+    }
+    cells = imagine(loaded, executor, **chosen) if memory else plan_run(loaded, executor, **chosen)[1]
+    forecasts: list[Forecast] = executor.ask("harness.forecast:forecast", cells) if memory else []
+    free_bytes: int | None = executor.ask("harness.forecast:free_bytes", cells[0].device) if memory else None
+    if as_json:
+        _print_json(cells, forecasts)
+    else:
+        _print_lines(cells, forecasts, free_bytes)
+
+
+def _print_json(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]") -> None:
+    for index, cell in enumerate(cells):
+        line: dict[str, Any] = {"key": cell.key, **cell.model_dump(mode="json")}
+        if forecasts:
+            line |= {"forecast_peak_bytes": forecasts[index].peak_bytes, "forecast_reason": forecasts[index].reason}
+        print(json.dumps(line, ensure_ascii=False))
+
+
+def _print_lines(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]", free_bytes: int | None) -> None:
+    from harness.units import quantity
+
+    for index, cell in enumerate(cells):
+        words = [f"{cell.key}  K={cell.steps:<4} {cell.label:<24} {cell.problem.name}  {cell.dtype}  {cell.device}"]
+        if forecasts:
+            words.append(_forecast_in_words(forecasts[index], free_bytes))
+        print("  ".join(words))
+    print(f"{len(cells)} cells")
+    if not forecasts:
+        return
+    if free_bytes is not None:
+        print(f"{quantity(free_bytes, 'B')} are free on {cells[0].device}")
+    if any(each.without_scratch for each in forecasts):
+        print("+: and what kernels take while they run, which only the device itself could tell")
+
+
+def _forecast_in_words(forecast: "Forecast", free_bytes: int | None) -> str:
+    from harness.units import quantity
+
+    if forecast.peak_bytes is None:
+        return f"peak not forecast: {forecast.reason}"
+    words = f"peak {quantity(forecast.peak_bytes, 'B')}{' +' if forecast.without_scratch else ''}"
+    return f"{words}, more than is free" if free_bytes is not None and forecast.peak_bytes > free_bytes else words

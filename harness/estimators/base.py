@@ -161,6 +161,14 @@ class Estimator(ABC):
         grad = objective.layout.unravel(estimate.grad.mean(0))
         return BatchMetaGradient(grad, estimate.query_loss.mean(0), objective.counts)
 
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """What peak memory at K = ``steps`` is affine in, from K = 2 on, for the forecast of it.
+
+        K by default, which includes memory that does not depend on it. Where K is not it, whole numbers that are; none
+        where memory is the same from K = 2 on.
+        """
+        return (steps,)
+
     @abstractmethod
     def estimate(self, objective: Objective, lr: float) -> Estimate:
         """The rule, over flat vectors: of one task, shape (n,), or of several side by side, shape (tasks, n)."""

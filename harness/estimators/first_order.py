@@ -15,6 +15,10 @@ class Fomaml(Estimator):
     Costs K + 1 gradients; memory of one. Biased: its error does not vanish with K.
     """
 
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """Those of the inner solver."""
+        return self.solver.memory_variables(steps)
+
     def estimate(self, objective: Objective, lr: float) -> Estimate:
         """Descend, then the query gradient."""
         solution = self.descend(objective, lr)
@@ -32,6 +36,10 @@ class Reptile(Estimator):
     """
 
     direction_only: ClassVar[bool] = True
+
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """Those of the inner solver."""
+        return self.solver.memory_variables(steps)
 
     def estimate(self, objective: Objective, lr: float) -> Estimate:
         """Descend, then the way back."""

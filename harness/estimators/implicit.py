@@ -42,6 +42,10 @@ class Implicit(Estimator):
         """The operator v ↦ Hv: exact, by double backward with the gradient's graph kept."""
         return objective.hessian(phi)
 
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """Those of the inner solver."""
+        return self.solver.memory_variables(steps)
+
     def estimate(self, objective: Objective, lr: float) -> Estimate:
         """Descend, take the query gradient, solve."""
         solution = self.descend(objective, lr)
@@ -61,7 +65,7 @@ class Implicit(Estimator):
 
 
 def _root(lam: Tensor) -> Tensor:
-    if not bool((lam > 0).all()):
+    if bool((~(lam > 0)).any()):
         raise BadInput("lam: an entry is not above 0, as an implicit estimator needs")
     return lam.sqrt()
 

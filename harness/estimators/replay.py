@@ -78,7 +78,18 @@ class MamlCheckpoint(MamlReplay):
 
     def segment_steps(self) -> int:
         """⌈√K⌉, or what was asked for."""
-        return math.isqrt(self.steps - 1) + 1 if self.segment == "sqrt" else self.segment
+        return self._segment_steps(self.steps)
+
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """Segments, the steps of the longest, and whether it is the only one, which begins at θ itself.
+
+        Whether the last is a whole one may change the peak by a vector or two, which is left out.
+        """
+        length = min(steps, self._segment_steps(steps))
+        return -(-steps // length), length, int(length == steps)
+
+    def _segment_steps(self, steps: int) -> int:
+        return math.isqrt(steps - 1) + 1 if self.segment == "sqrt" else self.segment
 
 
 def _pull_back(

@@ -77,6 +77,10 @@ class MamlTruncated(Maml):
         if self.last < self.steps and not isinstance(self.lam, dict) and self.lam == 0:
             raise BadInput("lam: 0 makes the truncated gradient 0, for theta then enters by the first step alone")
 
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """Steps differentiated, and whether others come before them."""
+        return min(steps, self.last), int(steps > self.last)
+
     def estimate(self, objective: Objective, lr: float) -> Estimate:
         """Walk without a graph, then unroll the rest."""
         return self._unroll(objective, lr, ahead=max(0, self.steps - self.last))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.objective import Objective
+from harness.phases import phase
 
 State: TypeAlias = tuple[Tensor, ...]
 """What a solver carries from step to step: φ first, then its own (momentum, …), each of shape (..., n), or (..., 1)
@@ -43,6 +44,10 @@ class InnerSolver(ABC):
             BadInput: A parameter left to the solver cannot be had from this objective.
         """
 
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """What the solver's peak memory at K = ``steps`` is affine in, from K = 2 on: K, unless it says otherwise."""
+        return (steps,)
+
 
 class DifferentiableSolver(InnerSolver):
     """A solver that takes one gradient a step: a pure function of its state and that gradient.
@@ -50,6 +55,10 @@ class DifferentiableSolver(InnerSolver):
     Being pure and made of differentiable operations is what lets an estimator unroll or replay it. An estimator that
     does so calls :meth:`bind` first, and the other methods on what it returns.
     """
+
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """None: :meth:`solve` keeps one state and the next, whatever K. K for a solver with a ``solve`` of its own."""
+        return () if type(self).solve is DifferentiableSolver.solve else super().memory_variables(steps)
 
     def bind(self, objective: Objective, lr: float) -> "DifferentiableSolver":
         """This solver with the parameters it was to choose itself ("auto") settled for G and α.
@@ -78,11 +87,12 @@ class DifferentiableSolver(InnerSolver):
         """The states after each step from ``start``."""
         state, stop = start, Stop(tol)
         for _ in range(steps):
-            slope = gradient(self.point(state))
-            if stop.at(slope):
-                return
-            state = self.update(state, slope, lr)
-            del slope  # or it would be held while the next one is computed
+            with phase("step"):
+                slope = gradient(self.point(state))
+                if stop.at(slope):
+                    return
+                state = self.update(state, slope, lr)
+                del slope  # or it would be held while the next one is computed
             yield state
 
     def advance(

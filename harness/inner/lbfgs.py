@@ -39,6 +39,10 @@ class Lbfgs(LineSearchSolver):
     def __post_init__(self) -> None:
         require_count("memory", self.memory)
 
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """Pairs held while a pair is taken in, and otherwise: K − 1 of them up to one above m, and up to m."""
+        return min(steps - 1, self.memory + 1), min(steps - 1, self.memory)
+
     def directions(self, objective: Objective, lr: float) -> Directions:
         """−B⁻¹ ∇G(φ)."""
         return _InverseHessian(lr, deque(maxlen=self.memory)).direction

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harness.inner.base import InnerSolution, InnerSolver, Stop
 from harness.objective import Objective
+from harness.phases import phase
 
 Directions: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(φ, ∇G(φ)) ↦ a descent direction of the same shape."""
@@ -41,10 +42,11 @@ class LineSearchSolver(InnerSolver):
         value = objective.value(phi)
         with torch.no_grad():
             for taken in range(steps):
-                gradient = objective.gradient(phi)
-                if stop.at(gradient):
-                    return InnerSolution(phi, taken)
-                phi, value = backtrack(objective, phi, value, gradient, direction_at(phi, gradient))
+                with phase("step"):
+                    gradient = objective.gradient(phi)
+                    if stop.at(gradient):
+                        return InnerSolution(phi, taken)
+                    phi, value = backtrack(objective, phi, value, gradient, direction_at(phi, gradient))
         return InnerSolution(phi, steps)
 
 
@@ -74,7 +76,7 @@ def backtrack(
         end = torch.where(passed[..., None], trial, end)
         end_value = torch.where(passed, trial_value, end_value)
         found = found | passed
-        if bool(found.all()):
+        if not bool((~found).any()):
             break
         length /= 2
     return end, end_value

@@ -41,6 +41,10 @@ class NewtonCg(LineSearchSolver):
     def __post_init__(self) -> None:
         require_count("cg_steps", self.cg_steps)
 
+    def memory_variables(self, steps: int) -> tuple[int, ...]:
+        """None: a step remembers nothing of those before."""
+        return ()
+
     def directions(self, objective: Objective, lr: float) -> Directions:
         """Newton's direction, by CG."""
         return partial(self._direction, objective, lr)

@@ -54,7 +54,7 @@ class ConjugateGradient(LinearSolver):
         negative = torch.zeros_like(squared, dtype=torch.bool)
         for _ in range(self.max_iterations):
             running = squared > threshold
-            if self.tol > 0.0 and not bool((running & ~negative).any()):
+            if self.tol > 0.0 and bool((~running | negative).all()):
                 break
             product = operator(direction)
             curvature = dot(direction, product)

@@ -9,6 +9,7 @@ from harness.checks import require_count, require_not_negative
 from harness.errors import BadInput
 from harness.linear_solvers.base import LinearSolution, LinearSolver, Operator, dot, goal, relative
 from harness.linear_solvers.eigen import symmetric_eigen
+from harness.phases import alike
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Dense(LinearSolver):
         if size > self.max_size:
             raise BadInput(f"max_size: a dense solve of n = {size} is refused above {self.max_size}; use an iteration")
         identity = torch.eye(size, dtype=rhs.dtype, device=rhs.device)
-        matrix = torch.stack([operator(column.expand_as(rhs)) for column in identity], -1)
+        matrix = rhs.new_empty((*rhs.shape, size))
+        for index in alike(size):
+            matrix[..., index] = operator(identity[index].expand_as(rhs))
         values, vectors = symmetric_eigen(matrix)
         cutoff = size * torch.finfo(rhs.dtype).eps * values.abs().amax(-1, keepdim=True)
         inverses = torch.where(values.abs() <= cutoff, 0.0, 1 / values)

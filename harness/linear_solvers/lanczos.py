@@ -19,6 +19,7 @@ from harness.checks import require_count
 from harness.errors import BadInput
 from harness.linear_solvers.base import Operator, dot
 from harness.linear_solvers.eigen import symmetric_eigen
+from harness.phases import alike
 
 
 def largest_eigenvalue(operator: Operator, like: Tensor, iterations: int = 30) -> float:
@@ -83,25 +84,26 @@ def _tridiagonal(operator: Operator, like: Tensor, iterations: int) -> tuple[Ten
     start = torch.randn(like.shape[-1], generator=generator, dtype=torch.float64).to(like)
     vector = (start / start.norm()).expand_as(like)
     basis = like.new_zeros((*like.shape[:-1], size, like.shape[-1]))
-    diagonal: list[Tensor] = []
-    lengths: list[Tensor] = []
-    leaving: list[Tensor] = []
+    diagonal, lengths, leaving = like.new_empty((3, *like.shape[:-1], size)).unbind()
+    taken = 0
     ended = torch.zeros_like(like[..., :1], dtype=torch.bool)
     scale = torch.zeros_like(like[..., :1])
-    for k in range(size):
+    for k in alike(size):
         basis[..., k, :] = vector
         product = operator(vector)
-        diagonal.append(torch.where(ended, diagonal[0] if diagonal else 0.0, dot(product, vector)))
-        scale = torch.maximum(scale, diagonal[-1].abs())
+        entry = dot(product, vector)
+        diagonal[..., k : k + 1] = torch.where(ended, diagonal[..., :1], entry) if k else entry
+        scale = torch.maximum(scale, diagonal[..., k : k + 1].abs())
         spanned = basis[..., : k + 1, :]
         for _ in range(2):
             product = product - (spanned.mT @ (spanned @ product[..., None]))[..., 0]
         length = dot(product, product).sqrt()
         ending = ~ended & ((length <= 1e-6 * scale) | (k == size - 1))
-        leaving.append(torch.where(ending, length, 0.0))
+        leaving[..., k : k + 1] = torch.where(ending, length, 0.0)
         ended = ended | ending
-        lengths.append(torch.where(ended, 0.0, length))
+        lengths[..., k : k + 1] = torch.where(ended, 0.0, length)
+        taken = k + 1
         if bool(ended.all()):
             break
         vector = torch.where(ended, 0.0, product / length)
-    return torch.cat(diagonal, -1), torch.cat(lengths, -1)[..., :-1], torch.cat(leaving, -1)
+    return diagonal[..., :taken], lengths[..., : taken - 1], leaving[..., :taken]

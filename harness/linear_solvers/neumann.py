@@ -66,7 +66,7 @@ class Neumann(LinearSolver):
         negative = torch.zeros_like(squared, dtype=torch.bool)
         for _ in range(self.terms):
             running = squared > threshold
-            if self.tol > 0.0 and not bool(running.any()):
+            if self.tol > 0.0 and bool((~running).all()):
                 break
             product = operator(residual)
             negative |= running & (dot(residual, product) <= 0)

@@ -1,8 +1,10 @@
 """Few-shot image classification with the paper's four-layer convolutional network."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +20,6 @@ from harness.pytree import Params
 from harness.registry import IMAGE_SOURCES
 
 LAYERS = 4
-FILTERS = 64
 
 Data = tuple[Tensor, Tensor]
 """Images (n, channels, height, width) in [0, 1] and labels (n,)."""
@@ -38,6 +39,7 @@ class Conv4:
         ways: Classes in a task.
         shots: Support images of each class.
         queries: Query images of each class.
+        filters: Of each convolution; the paper has 64.
         activation: ``relu`` (the paper's), ``tanh`` or ``softplus``.
         split: Which part of the source tasks are drawn from, ``train`` or ``test``.
         dtype: Of everything returned. Values are drawn in float64 and rounded.
@@ -48,11 +50,15 @@ class Conv4:
         BadInput: A parameter out of its range, or a source that cannot give such tasks.
     """
 
+    size: ClassVar[tuple[str, ...]] = ("filters",)
+    """Parameters that make the model larger, scaled together."""
+
     source: str = "glyphs"
     folder: str | None = None
     ways: int = 20
     shots: int = 5
     queries: int = 5
+    filters: int = 64
     activation: str = "relu"
     split: str = "train"
     dtype: str = "float32"
@@ -60,7 +66,7 @@ class Conv4:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("ways", "shots", "queries"):
+        for key in ("ways", "shots", "queries", "filters"):
             require_count(key, getattr(self, key))
         activation(self.activation)
         require_dtype(self.dtype)
@@ -74,23 +80,27 @@ class Conv4:
         return IMAGE_SOURCES.create(self.source, **parameters).load(self.split)
 
     def theta(self) -> Params:
-        """He-normal convolutions, a linear layer of variance 1 / fan-in, unit scales and zero biases."""
-        rng = np.random.default_rng([self.seed, 0])
-        channels, height, width = self._images.images.shape[2:]
-        params: dict[str, np.ndarray] = {}
-        for layer in range(LAYERS):
-            fan_in = (channels if layer == 0 else FILTERS) * 9
-            shape = (FILTERS, fan_in // 9, 3, 3)
-            params[f"conv{layer}.weight"] = rng.standard_normal(shape) * np.sqrt(2 / fan_in)
-            params[f"conv{layer}.bias"] = np.zeros(FILTERS)
-            params[f"norm{layer}.weight"] = np.ones(FILTERS)
-            params[f"norm{layer}.bias"] = np.zeros(FILTERS)
-            height, width = (height + 1) // 2, (width + 1) // 2
-        features = FILTERS * height * width
-        params["linear.weight"] = rng.standard_normal((self.ways, features)) / np.sqrt(features)
-        params["linear.bias"] = np.zeros(self.ways)
+        """He-normal convolutions, a linear layer of variance 1 / fan-in, unit scales and zero biases.
+
+        On the device ``meta``, which holds no values, none are drawn.
+        """
         dtype = getattr(torch, self.dtype)
-        return {name: torch.from_numpy(value).to(device=self.device, dtype=dtype) for name, value in params.items()}
+        if self.device == "meta":
+            return {name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in self.shapes().items()}
+        rng = np.random.default_rng([self.seed, 0])
+        drawn = {name: _draw(name, shape, rng) for name, shape in self.shapes().items()}
+        return {name: torch.from_numpy(value).to(device=self.device, dtype=dtype) for name, value in drawn.items()}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of θ by name."""
+        channels, height, width = self._images.images.shape[2:]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(LAYERS):
+            shapes[f"conv{layer}.weight"] = (self.filters, channels if layer == 0 else self.filters, 3, 3)
+            for name in (f"conv{layer}.bias", f"norm{layer}.weight", f"norm{layer}.bias"):
+                shapes[name] = (self.filters,)
+            height, width = (height + 1) // 2, (width + 1) // 2
+        return {**shapes, "linear.weight": (self.ways, self.filters * height * width), "linear.bias": (self.ways,)}
 
     def inner_loss(self, params: Params, support: Data) -> Tensor:
         """Mean cross-entropy of the support set."""
@@ -123,3 +133,11 @@ class Conv4:
         dtype = getattr(torch, self.dtype)
         scaled = torch.from_numpy(images).to(device=self.device, dtype=dtype) / 255
         return scaled, torch.from_numpy(labels).to(device=self.device, dtype=torch.int64)
+
+
+def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    if len(shape) == 1:
+        return np.ones(shape) if name.startswith("norm") and name.endswith("weight") else np.zeros(shape)
+    if name == "linear.weight":
+        return rng.standard_normal(shape) / np.sqrt(shape[1])
+    return rng.standard_normal(shape) * np.sqrt(2 / math.prod(shape[1:]))

@@ -11,18 +11,22 @@ from harness.problems.synthetic import Arrays
 from harness.pytree import Params
 
 
-def draw_layers(sizes: Sequence[int], rng: np.random.Generator) -> Arrays:
-    """Parameters of a network with these layer sizes, those of the inputs first.
+def layer_shapes(sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the parameters of a network with these layer sizes, those of the inputs first.
 
-    ``layer0.weight`` has shape (outputs, inputs), ``layer0.bias`` (outputs,), and so on to the last layer. All are
-    uniform within ±1 / √fan-in, as in ``torch.nn.Linear``.
+    ``layer0.weight`` has shape (outputs, inputs), ``layer0.bias`` (outputs,), and so on to the last layer.
     """
-    params: Arrays = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for layer, (inputs, outputs) in enumerate(pairwise(sizes)):
-        bound = 1 / np.sqrt(inputs)
-        params[f"layer{layer}.weight"] = rng.uniform(-bound, bound, (outputs, inputs))
-        params[f"layer{layer}.bias"] = rng.uniform(-bound, bound, outputs)
-    return params
+        shapes |= {f"layer{layer}.weight": (outputs, inputs), f"layer{layer}.bias": (outputs,)}
+    return shapes
+
+
+def draw_layers(sizes: Sequence[int], rng: np.random.Generator) -> Arrays:
+    """Parameters of the shapes :func:`layer_shapes`, all uniform within ±1 / √fan-in, as in ``torch.nn.Linear``."""
+    shapes = layer_shapes(sizes)
+    bounds = [1 / np.sqrt(inputs) for inputs in sizes[:-1] for _ in ("weight", "bias")]
+    return {name: rng.uniform(-bound, bound, shapes[name]) for name, bound in zip(shapes, bounds, strict=True)}
 
 
 def forward(params: Params, inputs: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +35,9 @@ class LinearRegression:
         seed: Draws θ.
     """
 
+    size: ClassVar[tuple[str, ...]] = ("dim", "n")
+    """Parameters that make the model larger, scaled together."""
+
     dim: int = 50
     n: int = 100
     kappa: float = 100.0
@@ -53,7 +57,9 @@ class LinearRegression:
         require_dtype(self.dtype)
 
     def theta(self) -> Params:
-        """``{"w": (dim,)}``, standard normal."""
+        """``{"w": (dim,)}``, standard normal; on the device ``meta``, without values."""
+        if self.device == "meta":
+            return {"w": self._empty(self.dim)}
         return {"w": self._tensor(np.random.default_rng([self.seed, 0]).standard_normal(self.dim))}
 
     def inner_loss(self, params: Params, support: Data) -> Tensor:
@@ -66,7 +72,10 @@ class LinearRegression:
         return self.inner_loss(params, query)
 
     def tasks(self, n: int, seed: int) -> Sequence[Task]:
-        """``n`` tasks, each with a basis, a solution and noise of its own."""
+        """``n`` tasks, each with a basis, a solution and noise of its own; on the device ``meta``, without values."""
+        if self.device == "meta":
+            data = self._empty(self.n, self.dim), self._empty(self.n)
+            return [Task(data, data) for _ in range(n)]
         return [self._task(np.random.default_rng([seed, index, 1])) for index in range(n)]
 
     def _task(self, rng: np.random.Generator) -> Task:
@@ -81,6 +90,9 @@ class LinearRegression:
     def _data(self, inputs: np.ndarray, solution: np.ndarray, rng: np.random.Generator) -> Data:
         targets = inputs @ solution + self.noise * rng.standard_normal(self.n)
         return self._tensor(inputs), self._tensor(targets)
+
+    def _empty(self, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=getattr(torch, self.dtype), device=self.device)
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(device=self.device, dtype=getattr(torch, self.dtype))

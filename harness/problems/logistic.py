@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +39,9 @@ class LogisticRegression(Synthetic):
         regularisation: Strength of the ℓ2 term.
         dtype: Of everything returned.
     """
+
+    size: ClassVar[tuple[str, ...]] = ("dim",)
+    """Parameters that make the model larger, scaled together."""
 
     dim: int = 20
     n: int = 50

@@ -1,13 +1,14 @@
 """A fully connected network of any width and depth: how cost and memory grow with the network."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
 from harness.checks import require_count
 from harness.problems.activations import activation
-from harness.problems.fully_connected import draw_layers, forward, mean_squared_error
+from harness.problems.fully_connected import draw_layers, forward, layer_shapes, mean_squared_error
 from harness.problems.synthetic import Arrays, Data, Examples, Synthetic
 from harness.pytree import Params
 
@@ -33,6 +34,9 @@ class Mlp(Synthetic):
         activation: ``relu``, ``tanh`` or ``softplus``.
     """
 
+    size: ClassVar[tuple[str, ...]] = ("width",)
+    """Parameters that make the model larger, scaled together."""
+
     width: int = 128
     depth: int = 3
     inputs: int = 16
@@ -52,9 +56,17 @@ class Mlp(Synthetic):
         inputs, targets = support
         return mean_squared_error(forward(params, inputs, activation(self.activation)), targets)
 
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return (self.inputs, *[self.width] * self.depth, self.outputs)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights and biases."""
+        return layer_shapes(self._sizes)
+
     def draw_theta(self, rng: np.random.Generator) -> Arrays:
         """Weights and biases as in ``torch.nn.Linear``."""
-        return draw_layers((self.inputs, *[self.width] * self.depth, self.outputs), rng)
+        return draw_layers(self._sizes, rng)
 
     def draw_task(self, rng: np.random.Generator) -> tuple[Examples, Examples]:
         """Examples labelled by one teacher."""

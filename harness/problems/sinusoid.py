@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from harness.checks import is_count, require_count
 from harness.errors import BadInput
 from harness.problems.activations import activation
-from harness.problems.fully_connected import draw_layers, forward, mean_squared_error
+from harness.problems.fully_connected import draw_layers, forward, layer_shapes, mean_squared_error
 from harness.problems.synthetic import Arrays, Data, Examples, Synthetic
 from harness.pytree import Params
 
@@ -29,6 +30,9 @@ class Sinusoid(Synthetic):
         activation: ``relu`` (the paper's), ``tanh`` or ``softplus``.
     """
 
+    size: ClassVar[tuple[str, ...]] = ("hidden",)
+    """Parameters that make the model larger, scaled together."""
+
     shots: int = 10
     queries: int = 10
     hidden: Sequence[int] = (40, 40)
@@ -47,6 +51,10 @@ class Sinusoid(Synthetic):
         """Mean squared error."""
         inputs, targets = support
         return mean_squared_error(forward(params, inputs, activation(self.activation)), targets)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights and biases."""
+        return layer_shapes((1, *self.hidden, 1))
 
     def draw_theta(self, rng: np.random.Generator) -> Arrays:
         """Weights and biases as in ``torch.nn.Linear``."""

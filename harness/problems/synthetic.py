@@ -47,7 +47,10 @@ class Synthetic(ABC):
             raise BadInput(f"seed: {self.seed!r} is not a whole number >= 0")
 
     def theta(self) -> Params:
-        """The initial parameters."""
+        """The initial parameters. On the device ``meta``, which holds no values, none are drawn."""
+        if self.device == "meta":
+            dtype = getattr(torch, self.dtype)
+            return {name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in self.shapes().items()}
         drawn = self.draw_theta(np.random.default_rng([self.seed, 0]))
         return {name: self._tensor(values) for name, values in drawn.items()}
 
@@ -66,6 +69,10 @@ class Synthetic(ABC):
     @abstractmethod
     def draw_theta(self, rng: np.random.Generator) -> Arrays:
         """θ by name."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of θ by name: those of what is drawn, unless a problem knows them beforehand."""
+        return {name: values.shape for name, values in self.draw_theta(np.random.default_rng(0)).items()}
 
     @abstractmethod
     def draw_task(self, rng: np.random.Generator) -> tuple[Examples, Examples]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +37,9 @@ class Transformer(Synthetic):
         shots: Sequences of the support set.
         queries: Sequences of the query set.
     """
+
+    size: ClassVar[tuple[str, ...]] = ("width", "heads")
+    """Parameters that make the model larger, scaled together."""
 
     layers: int = 2
     width: int = 64
@@ -93,7 +97,7 @@ class Transformer(Synthetic):
             **_with_bias("narrow", width, 4 * width),
         }
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all parameters, by name."""
         blocks = {
             f"layer{layer}.{name}": shape
@@ -113,7 +117,7 @@ class Transformer(Synthetic):
 
         What a block adds to the residual stream is scaled by 1 / √(2 layers).
         """
-        return {name: self._draw(name, shape, rng) for name, shape in self._shapes().items()}
+        return {name: self._draw(name, shape, rng) for name, shape in self.shapes().items()}
 
     def _draw(self, name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         if len(shape) == 1:

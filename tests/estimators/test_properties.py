@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 import harness
 from harness.cell import Cell, Part
+from harness.passes import Metrics
 from harness.problems.linear import LinearRegression, Quadratic
-from harness.worker import Metrics, measure
+from harness.worker import measure
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40)
 
@@ -74,7 +75,7 @@ def peak(name: str, batching: str, tasks: int) -> float:
         measure=("memory",),
     )
     metrics: Metrics = {}
-    outcome = measure(cell, metrics.update)
+    outcome = measure(cell, lambda found: metrics.update(found.metrics))
     assert outcome.reason is None
     return metrics["peak_bytes"][0]
 

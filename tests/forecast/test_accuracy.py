@@ -1,0 +1,102 @@
+"""Forecasts against the allocator's own count: every built-in part, to the byte."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from harness.registry import ESTIMATORS, INNER_SOLVERS
+from harness.registry import PROBLEMS as KNOWN
+from tests.forecast.cells import PROBLEMS, cell, measured, only
+
+UNROLLED = ["maml", "maml-replay", "maml-checkpoint", "maml-truncated"]
+IMPLICIT = ["imaml-cg", "imaml-minres", "imaml-neumann", "imaml-nystrom", "imaml-dense", "darts-fd"]
+ESTIMATORS_HERE = [*UNROLLED, "fomaml", "reptile", *IMPLICIT]
+SAVED_NUMBERS = {("linear", "maml-checkpoint"), *(("transformer", name) for name in ESTIMATORS_HERE)}
+"""Where autograd saves a number a kernel was given, as a tensor of 8 bytes: it does so where no mode can see it."""
+INNER = ["heavy-ball", "nesterov", "nesterov(momentum=0.5)", "adam"]
+
+
+OF_A_STATE = ["heavy-ball", "adam"]
+"""Inner solvers that multiply a part of their state by a number, which autograd saves likewise at every step."""
+
+
+def assert_exact(problem: str, estimator: str, steps: int, own: dict[str, Any] | None = None, **changes: Any) -> None:
+    one = cell(problem, estimator, steps, own, **changes)
+    result, peak_bytes = only(one), measured(one)
+    assert result.reason is None
+    assert not result.without_scratch
+    inner = (own or {}).get("inner")
+    if (problem, estimator) in SAVED_NUMBERS or (estimator in UNROLLED and inner in OF_A_STATE):
+        assert result.peak_bytes == pytest.approx(peak_bytes, rel=0.01)
+    else:
+        assert result.peak_bytes == peak_bytes
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("estimator", ESTIMATORS_HERE)
+def test_a_forecast_is_what_is_measured(estimator: str, problem: str) -> None:
+    if (problem, estimator) == ("conv4", "imaml-dense"):
+        result = only(cell(problem, estimator, 16))
+        assert result.peak_bytes is None
+        assert result.reason is not None
+        assert result.reason.startswith("BadInput: max_size: a dense solve of n = ")
+        return
+    assert_exact(problem, estimator, 16)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 64])
+@pytest.mark.parametrize("estimator", [*UNROLLED, "fomaml", "imaml-cg"])
+def test_it_is_so_at_any_number_of_steps(estimator: str, steps: int) -> None:
+    assert_exact("sinusoid", estimator, steps)
+
+
+@pytest.mark.parametrize("inner", INNER)
+@pytest.mark.parametrize("estimator", ["maml", "maml-replay", "maml-checkpoint", "fomaml", "imaml-cg"])
+def test_it_is_so_with_any_inner_solver(estimator: str, inner: str) -> None:
+    assert_exact("mlp", estimator, 10, {"inner": inner})
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 12])
+@pytest.mark.parametrize("inner", ["lbfgs(memory=3)", "newton-cg"])
+def test_it_is_so_with_solvers_that_search_along_a_line(inner: str, steps: int) -> None:
+    assert_exact("mlp", "fomaml", steps, {"inner": inner})
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 5])
+@pytest.mark.parametrize("batching", ["loop", "vmap"])
+@pytest.mark.parametrize("estimator", ["maml", "maml-replay", "imaml-cg", "imaml-neumann"])
+def test_it_is_so_with_several_tasks(estimator: str, batching: str, tasks: int) -> None:
+    assert_exact("mlp", estimator, 6, {"batching": batching}, tasks=tasks)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+@pytest.mark.parametrize("estimator", ["maml", "imaml-cg", "maml-replay"])
+def test_it_is_so_in_any_dtype(estimator: str, dtype: str) -> None:
+    assert_exact("mlp", estimator, 6, dtype=dtype)
+
+
+@pytest.mark.parametrize("own", [{"lr": "auto"}, {"tol": 1e-9}])
+@pytest.mark.parametrize("problem", ["linear", "mlp"])
+@pytest.mark.parametrize("estimator", ["maml", "maml-replay", "fomaml", "imaml-cg"])
+def test_it_is_so_where_values_are_asked_for(estimator: str, problem: str, own: dict[str, Any]) -> None:
+    assert_exact(problem, estimator, 6, own)
+
+
+def test_the_baseline_is_theta_and_the_data() -> None:
+    result = only(cell("linear", "fomaml", 4, tasks=2))
+    theta, data = 8, 2 * 2 * (16 * 8 + 16)
+    assert result.baseline_bytes == 4 * (theta + data)
+
+
+def test_every_built_in_part_is_in_this_file() -> None:
+    assert set(ESTIMATORS.names()) - {"faulty", "fails-late"} == set(ESTIMATORS_HERE)
+    assert set(KNOWN.names()) == PROBLEMS.keys()
+    inner = {name.partition("(")[0] for name in [*INNER, "lbfgs", "newton-cg", "gd"]}
+    assert set(INNER_SOLVERS.names()) == inner
+
+
+def test_the_number_of_threads_is_left_as_it_was() -> None:
+    before = torch.get_num_threads()
+    only(cell("linear", "fomaml", 2, threads=before + 1))
+    assert torch.get_num_threads() == before

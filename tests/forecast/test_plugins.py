@@ -1,0 +1,92 @@
+"""Estimators that the forecast has never seen: right where they can be run without data, and a reason elsewhere."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from harness.estimators import Diagnostics, Estimate, Estimator
+from harness.forecast import forecast
+from harness.forecast.rehearsals import MOST_STEPS
+from harness.objective import Objective
+from harness.registry import ESTIMATORS
+from tests.forecast.cells import cell, measured, only
+
+
+@dataclass(frozen=True)
+class Planted(Estimator):
+    """Holds what ``kind`` says of vectors like θ, 8 numbers."""
+
+    kind: str = "linear"
+
+    def estimate(self, objective: Objective, lr: float) -> Estimate:
+        theta = objective.theta
+        match self.kind:
+            case "linear":
+                kept = [theta.clone() for _ in range(self.steps)]
+            case "quadratic":
+                kept = [theta.clone() for _ in range(self.steps**2)]
+            case "number":
+                kept = [torch.zeros(int(theta.abs().sum().item()))]
+            case "values":
+                kept = [torch.from_numpy(theta.numpy()).clone()]
+            case _:
+                raise ValueError("cannot\nat all")
+        return Estimate(theta.clone(), theta.sum(), Diagnostics(objective, theta, lr, len(kept)))
+
+
+@pytest.fixture(autouse=True)
+def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ESTIMATORS._targets, "planted", Planted)  # pyright: ignore[reportPrivateUsage]  (taken back)
+
+
+def test_memory_that_is_linear_in_the_steps_is_extrapolated() -> None:
+    one = cell("linear", "planted", 64, {"kind": "linear"})
+    result = only(one)
+    assert result.extrapolated
+    assert result.peak_bytes == measured(one)
+
+
+def test_a_run_of_its_own_is_not_extrapolated() -> None:
+    assert not only(cell("linear", "planted", 3, {"kind": "linear"})).extrapolated
+
+
+def test_memory_that_follows_no_law_is_run_instead() -> None:
+    one = cell("linear", "planted", 30, {"kind": "quadratic"})
+    result = only(one)
+    assert not result.extrapolated
+    assert result.peak_bytes == measured(one)
+
+
+def test_many_steps_without_a_law_have_a_reason() -> None:
+    result = only(cell("linear", "planted", MOST_STEPS + 1, {"kind": "quadratic"}))
+    assert result.peak_bytes is None
+    assert result.reason == f"memory follows no law in K, and {MOST_STEPS + 1} steps are too many to run"
+
+
+def test_a_number_read_from_the_device_is_1() -> None:
+    result = only(cell("linear", "planted", 3, {"kind": "number"}))
+    vector, one_number = 8 * 4, 4
+    assert result.peak_bytes == 2 * (vector + one_number)  # θ flat, a vector of one number, the estimate and its loss
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("broken", "ValueError: cannot"), ("values", "")])
+def test_what_cannot_be_run_without_data_has_a_reason(kind: str, reason: str) -> None:
+    broken, sound = cell("linear", "planted", 3, {"kind": kind}), cell("linear", "fomaml", 3)
+    first, second = forecast([broken, sound])
+    assert first.peak_bytes is None
+    assert first.reason is not None
+    assert first.reason.startswith(reason)
+    assert "\n" not in first.reason
+    assert second.reason is None
+
+
+def test_a_part_that_is_not_there_has_a_reason() -> None:
+    result = only(cell("linear", "fomaml", 3).model_copy(update={"estimator": cell("linear", "nothing", 3).estimator}))
+    assert result.peak_bytes is None
+    assert result.reason is not None
+
+
+def test_steps_share_their_runs_and_keep_their_order() -> None:
+    cells = [cell("linear", "planted", steps, {"kind": "linear"}) for steps in (40, 5, 20)]
+    assert [result.peak_bytes for result in forecast(cells)] == [measured(each) for each in cells]
