@@ -1,0 +1,151 @@
+"""``imaml-bench compare``."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.options import DeviceOption, EstimatorOption, JsonOption, StepsOption, ThreadsOption, parse_step_list
+from harness.errors import BadInput
+
+if TYPE_CHECKING:
+    from harness.compare import Comparison, Finding, Revision
+    from harness.store import LoadedRun
+
+EXIT_CODES = "Exit codes: 0 nothing is worse; 1 something is; 2 bad input; 130 interrupted."
+_STYLES = {"worse": "bold red", "unclear": "yellow", "better": "green", "same": "dim"}
+_PIPE_COLUMNS = 160
+
+
+def compare(
+    base: Annotated[str, typer.Argument(help="Run directory, git revision, or . for the working tree.")],
+    head: Annotated[str, typer.Argument(help="The same; what may have become worse.")],
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Judge only this metric; repeatable. All by default.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare runs of different machines too; their times are not judged.")
+    ] = False,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="Of two revisions: what to measure; ci by default.")
+    ] = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", help="Of two revisions: processes to measure each cell in.", min=1)
+    ] = 3,
+    steps: StepsOption = None,
+    estimator: EstimatorOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Of two revisions: folder for both runs; under runs/ by default.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="File to write a Markdown report to.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="File to write JUnit XML to.")] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Show what is the same too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what became worse from BASE to HEAD, and what better: of each cell, each number.
+
+    Two run directories are read. Two git revisions are checked out and measured here, their processes in turn, each
+    imported from its checkout by this interpreter; a run directory of the same name is preferred.
+    """
+    from harness.compare import as_json as json
+    from harness.compare import as_junit, as_markdown, compare_runs, require_judged
+
+    ours, theirs = _side("BASE", base), _side("HEAD", head)
+    parse_step_list(steps)
+    require_judged(metric or ())
+    measuring = {"--suite": suite, "--steps": steps, "--estimator": estimator, "--threads": threads, "--out": out}
+    in_turn = False
+    if not isinstance(ours, Path) and not isinstance(theirs, Path):
+        in_turn, options = True, ["--device", device]
+        for name, given in (("--steps", steps), ("--threads", threads)):
+            options += [name, str(given)] if given else []
+        runs = _measured(ours, theirs, suite or "ci", estimator, repeat, options, out)
+    elif isinstance(ours, Path) and isinstance(theirs, Path):
+        for option in (name for name, given in measuring.items() if given):
+            raise BadInput(f"{option} is for measuring two git revisions; {base} and {head} are runs already")
+        runs = _loaded(ours, theirs)
+    else:
+        raise BadInput(f"{_told(ours)} and {_told(theirs)}: compare two runs, or two revisions")
+    comparison = compare_runs(*runs, force=force, in_turn=in_turn, metrics=metric or ())
+    findings = comparison.findings if show_all else comparison.changes
+    if markdown:
+        _write(markdown, as_markdown(comparison, findings).encode())
+    if junit:
+        _write(junit, as_junit(comparison))
+    if as_json:
+        print(json(comparison).decode(), end="")
+    else:
+        show(comparison, findings, Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS))
+    raise typer.Exit(1 if comparison.failed else 0)
+
+
+def show(comparison: "Comparison", findings: Sequence["Finding"], console: Console) -> None:
+    """Print the findings, what else to know, and the verdicts counted."""
+    from harness.compare import HEADERS, row
+
+    for setting in dict.fromkeys(each.setting for each in findings):
+        console.print(Text(setting, "bold"))
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for header in HEADERS:
+            table.add_column(header, overflow="fold")
+        for each in (each for each in findings if each.setting == setting):
+            verdict, *texts = row(each)
+            table.add_row(Text(verdict, _STYLES[each.verdict]), *map(Text, texts))
+        console.print(table)
+        console.print()
+    for notice in comparison.notices:
+        console.print(Text(f"note: {notice}"), soft_wrap=True)
+    console.print(Text(comparison.summary), soft_wrap=True)
+
+
+def _side(which: str, name: str) -> "Path | Revision":
+    """A run directory, else a revision."""
+    from harness.compare import find_revision
+    from harness.store import MANIFEST
+
+    found = Path(name) if (Path(name) / MANIFEST).exists() else find_revision(name)
+    if found is None:
+        what = "a folder without a run, and no git revision" if Path(name).is_dir() else "neither a run nor a revision"
+        raise BadInput(f"{which}: {name}: {what} of the repository around this folder")
+    typer.echo(f"{which.lower()}: {_told(found)}", err=True)
+    return found
+
+
+def _told(side: "Path | Revision") -> str:
+    return f"the run {side}" if isinstance(side, Path) else str(side)
+
+
+def _loaded(base: Path, head: Path) -> "tuple[LoadedRun, LoadedRun]":
+    from harness.store import load_run
+
+    return load_run(base), load_run(head)
+
+
+def _measured(
+    base: "Revision",
+    head: "Revision",
+    suite: str,
+    estimators: Sequence[str] | None,
+    repeats: int,
+    options: Sequence[str],
+    out: Path | None,
+) -> "tuple[LoadedRun, LoadedRun]":
+    from harness.compare import Job, run_in_turn
+
+    job = Job.of(suite, estimators, repeats, options)
+    folder = out or Path("runs") / f"{job.suite.stem}-{base.short}-{head.short}"
+    return run_in_turn(base, head, job, folder, lambda line: typer.echo(line, err=True))
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise BadInput(f"cannot write to {path}: {error.strerror or error}") from error

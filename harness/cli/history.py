@@ -1,0 +1,133 @@
+"""``imaml-bench history``."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.options import JsonOption
+from harness.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.history import Point, Series
+
+_PIPE_COLUMNS = 160
+_HEADERS = ("cell", "metric", "from", "to", "change", "between", "and")
+
+
+def history(
+    folders: Annotated[list[Path], typer.Argument(help="Run directories, or folders of them.", metavar="DIR...")],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Only this metric; repeatable. By default all that can be better or worse."),
+    ] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="All numbers on stdout, a line each.")] = False,
+) -> None:
+    """Say where a number changed for good over many runs: from what to what, and between which two runs."""
+    if as_json and as_csv:
+        raise BadInput("--json and --csv: choose one")
+    from harness.history import histories, load_runs
+
+    runs = load_runs(folders)
+    found = histories(runs, metric or ())
+    for notice in (f"{run.path}: {notice}" for run in runs for notice in run.notices):
+        typer.echo(f"note: {notice}", err=True)
+    if as_json:
+        from harness.exports.document import json_bytes
+
+        print(json_bytes([_entry(each) for each in found]).decode(), end="")
+    elif as_csv:
+        from harness.exports.tidy import csv_bytes
+
+        print(csv_bytes(_flat(found)).decode(), end="")
+    else:
+        show(found, len(runs), Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS))
+
+
+def show(found: Sequence["Series"], runs: int, console: Console) -> None:
+    """Print every step, a table for each setting, and how much was looked at."""
+    stepped = [each for each in found if each.steps]
+    for setting in dict.fromkeys(each.setting for each in stepped):
+        console.print(Text(setting, "bold"))
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        for header in _HEADERS:
+            table.add_column(header, overflow="fold")
+        for texts in _rows(each for each in stepped if each.setting == setting):
+            table.add_row(*map(Text, texts))
+        console.print(table)
+        console.print()
+    steps = sum(len(each.steps) for each in found)
+    console.print(Text(f"{steps} step changes in {len(found)} series of {runs} runs"), soft_wrap=True)
+
+
+def _rows(found: Iterable["Series"]) -> Iterable[list[str]]:
+    from harness.cell import METRICS
+    from harness.compare import change
+    from harness.report.tables import title
+    from harness.units import quantity
+
+    for series in found:
+        unit = METRICS[series.metric].unit
+        for step in series.steps:
+            levels = [quantity(value, unit, digits=4) for value in (step.before, step.after)]
+            runs = [_told(series.points[index]) for index in (step.index - 1, step.index)]
+            yield [series.name, title(series.metric), *levels, change(step.before, step.after), *runs]
+
+
+def _told(point: "Point") -> str:
+    from harness.exports.document import one_line
+
+    return one_line(f"{point.run} ({_revision(point)}, {point.manifest.created_at[:10]})")
+
+
+def _revision(point: "Point") -> str:
+    commit = point.manifest.git_revision
+    return f"{commit[:8]}{' and changes' if point.manifest.git_dirty else ''}" if commit else "no git revision"
+
+
+def _entry(series: "Series") -> dict[str, Any]:
+    from harness.cell import METRICS
+
+    points = [
+        {
+            "run": str(point.run),
+            "created_at": point.manifest.created_at,
+            "git_revision": point.manifest.git_revision,
+            "git_dirty": point.manifest.git_dirty,
+            "torch": point.manifest.machine.torch,
+            "value": point.value,
+        }
+        for point in series.points
+    ]
+    steps = [{"point": step.index, "before": step.before, "after": step.after} for step in series.steps]
+    return {
+        "key": series.cell.key,
+        "cell": series.name,
+        "setting": series.setting,
+        "machine": series.points[0].manifest.machine.device_name,
+        "metric": series.metric,
+        "unit": METRICS[series.metric].unit,
+        "points": points,
+        "steps": steps,
+    }
+
+
+def _flat(found: Sequence["Series"]) -> "pd.DataFrame":
+    """One row a point; ``step`` is 1 where the series changed between the run before and this one."""
+    import pandas as pd
+
+    entries = [(entry := _entry(series), entry.pop("points"), entry.pop("steps")) for series in found]
+    rows = [
+        {**series, **point, "step": int(index in {step["point"] for step in steps})}
+        for series, points, steps in entries
+        for index, point in enumerate(points)
+    ]
+    return pd.DataFrame(rows)

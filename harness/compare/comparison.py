@@ -1,0 +1,287 @@
+"""Two runs, cell by cell and metric by metric."""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.cell import METRICS, Cell, Measurement, Status
+from harness.compare import machines
+from harness.compare.amounts import JUDGED, judge
+from harness.compare.times import Times, compare_apart, compare_in_turn
+from harness.errors import BadInput, unknown
+from harness.exports.document import one_line
+from harness.exports.names import named
+from harness.repeats import merged
+from harness.statistics import Verdict
+from harness.store import LoadedRun
+
+STATUS = "status"
+"""What stands in the place of a metric where the verdict is on the cell as a whole."""
+TIMES = ("wall_seconds", "cuda_seconds")
+SEVERITY = (Verdict.WORSE, Verdict.UNCLEAR, Verdict.BETTER, Verdict.SAME)
+MOVED_TOGETHER = 0.05
+"""Median change of all times, between runs made apart, that may well be the machine's."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one metric of one cell."""
+
+    cell: Cell
+    name: str
+    """What the run calls the cell."""
+    setting: str
+    """What the name leaves out: problem, tasks, dtype, device, threads, seed."""
+    metric: str
+    """One of ``METRICS``, or ``status``."""
+    verdict: Verdict
+    base: float | None = None
+    head: float | None = None
+    """In the metric's unit; none where there is no number."""
+    low: float | None = None
+    high: float | None = None
+    """Of the interval of head over base, for times."""
+    reason: str = ""
+    """One line, where the numbers do not say it."""
+
+    @property
+    def unit(self) -> str:
+        """Of ``base`` and ``head``."""
+        return METRICS[self.metric].unit if self.metric in METRICS else ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Head over base; none where base is zero."""
+        return self.head / self.base if self.base and self.head is not None else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Head against base."""
+
+    base: LoadedRun
+    head: LoadedRun
+    findings: list[Finding]
+    """The worst first; of one verdict, in the order of base."""
+    notices: list[str]
+    """What the reader should know, a line each."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything became worse."""
+        return self.count(Verdict.WORSE) > 0
+
+    def count(self, verdict: Verdict) -> int:
+        """Findings of this verdict."""
+        return sum(each.verdict is verdict for each in self.findings)
+
+    @property
+    def changes(self) -> list[Finding]:
+        """All that is not the same."""
+        return [each for each in self.findings if each.verdict is not Verdict.SAME]
+
+    @property
+    def summary(self) -> str:
+        """The verdicts counted, in one line."""
+        counts = ", ".join(f"{self.count(verdict)} {verdict.upper()}" for verdict in SEVERITY)
+        return f"{counts} of {len(self.findings)} numbers of {len({each.cell.key for each in self.findings})} cells"
+
+
+def require_judged(metrics: Collection[str]) -> None:
+    """See that each of the metrics can be better or worse.
+
+    Raises:
+        BadInput: One cannot, or is not known.
+    """
+    for name in metrics:
+        if name not in (judged := (*TIMES, *JUDGED)):
+            raise unknown("metric to judge", name, judged)
+
+
+def compare_runs(
+    base: LoadedRun, head: LoadedRun, *, force: bool = False, in_turn: bool = False, metrics: Collection[str] = ()
+) -> Comparison:
+    """Compare every cell of ``base`` with the same one of ``head``: the one with the same content.
+
+    Args:
+        base: What to compare with.
+        head: What may have become worse.
+        force: Compare runs of different machines as well; their times are not judged.
+        in_turn: The runs' processes took turns on one machine, in one job.
+        metrics: Judge these alone; by default all that can be better or worse.
+
+    Raises:
+        BadInput: The machines differ, or a metric is not one that can be better or worse.
+    """
+    require_judged(metrics)
+    differences = [] if in_turn else machines.differences(base.manifest.machine, head.manifest.machine)
+    if differences and not force:
+        raise BadInput(f"{base.path} and {head.path} are not of one machine ({'; '.join(differences)}); see --force")
+    pairs = _Pairs(base, head, set(metrics or (*TIMES, *JUDGED)), _content_anywhere if differences else _content)
+    times = pairs.times(in_turn, "runs of different machines" if differences else "")
+    findings = [*pairs.statuses(), *times, *pairs.amounts()]
+    order = {each.cell.key: place for place, each in enumerate(base.measurements)}
+    findings.sort(key=lambda each: (SEVERITY.index(each.verdict), order[each.cell.key]))
+    notices = [*_notices(base, head, differences), *pairs.notices()]
+    if not in_turn:
+        notices += _moved_together([each.ratio for each in times if each.ratio])
+    return Comparison(base, head, findings, notices)
+
+
+def _notices(base: LoadedRun, head: LoadedRun, differences: Sequence[str]) -> Iterator[str]:
+    yield from (f"{run.path}: {notice}" for run in (base, head) for notice in run.notices)
+    if differences:
+        yield f"different machines, so times are not judged: {'; '.join(differences)}"
+    else:
+        yield from (f"the runs differ in {each}" for each in machines.setting_differences(base.manifest, head.manifest))
+    ours, theirs = base.manifest.suite, head.manifest.suite
+    if ours.digest != theirs.digest:
+        what = f"'{ours.name}' and '{theirs.name}'" if ours.name != theirs.name else f"two versions of '{ours.name}'"
+        yield f"the runs are of {what}: cells that are not in both are missing or new"
+
+
+def _moved_together(ratios: Sequence[float]) -> Iterator[str]:
+    if len(ratios) > 1 and abs(math.log(moved := median(ratios))) > math.log1p(MOVED_TOGETHER):
+        yield f"half of all times changed by {moved - 1:+.0%} or more: perhaps the machine did; compare two revisions"
+
+
+class _Pairs:
+    """The cells of base beside those of head."""
+
+    def __init__(
+        self, base: LoadedRun, head: LoadedRun, metrics: Collection[str], content: Callable[[Cell], str]
+    ) -> None:
+        self._base, self._head = base, head
+        self._metrics = metrics
+        self._names = {content(each.measurement.cell): each for each in named([base])}
+        self._bases, self._heads = _grouped(base, content), _grouped(head, content)
+        self._both = [key for key in self._bases if key in self._heads]
+        self._ok = [key for key in self._both if _is_ok(self._bases[key]) and _is_ok(self._heads[key])]
+
+    def notices(self) -> Iterator[str]:
+        new = len(self._heads.keys() - self._bases.keys())
+        if new:
+            yield f"{new} of {len(self._heads)} cells are in {self._head.path} only: nothing to compare them with"
+
+    def statuses(self) -> Iterator[Finding]:
+        """A verdict on each cell of base as a whole."""
+        for key, processes in self._bases.items():
+            verdict, reason = _status(merged(processes), self._heads.get(key))
+            yield self._finding(key, STATUS, verdict, reason=reason)
+
+    def amounts(self) -> Iterator[Finding]:
+        """Verdicts on what is the same at every run of the same code."""
+        for key in self._ok:
+            bases, heads = self._bases[key], self._heads[key]
+            for metric in (each for each in JUDGED if each in self._metrics):
+                ours, theirs = _samples(bases, metric), _samples(heads, metric)
+                if ours and theirs:
+                    judged = judge(metric, bases[0].cell, ours, theirs)
+                    yield self._finding(key, metric, judged.verdict, judged.base, judged.head)
+                elif ours:
+                    yield self._gone(key, metric, median(ours[0]))
+
+    def times(self, in_turn: bool, not_judged: str) -> list[Finding]:
+        """Verdicts on the times of all cells together; none is judged where ``not_judged`` says why."""
+        found: list[Finding] = []
+        judged: list[tuple[str, str, Times]] = []
+        for key in self._ok:
+            metric = _time_metric(self._bases[key])
+            if metric not in self._metrics or not _samples(self._bases[key], metric):
+                continue
+            if not _samples(self._heads[key], metric):
+                found.append(self._gone(key, metric, median(_samples(self._bases[key], metric)[0])))
+                continue
+            times = self._undisturbed(key, metric, in_turn)
+            if times is None or not_judged:
+                reason = not_judged or "no process of one side had a processor to itself"
+                found.append(self._finding(key, metric, Verdict.UNCLEAR, reason=reason))
+            else:
+                judged.append((key, metric, times))
+        compared = (compare_in_turn if in_turn else compare_apart)([times for _, _, times in judged])
+        for (key, metric, times), each in zip(judged, compared, strict=True):
+            middle = median(times.base)
+            reason = _few(times) if each.verdict is Verdict.UNCLEAR else ""
+            numbers = (middle, each.ratio * middle, each.low, each.high)
+            found.append(self._finding(key, metric, each.verdict, *numbers, reason=reason))
+        return found
+
+    def _undisturbed(self, key: str, metric: str, in_turn: bool) -> Times | None:
+        """Times of the processes with a core to themselves, or in turn of pairs of such; none where there are none."""
+        base = _undisturbed(self._bases[key], metric, self._base)
+        head = _undisturbed(self._heads[key], metric, self._head)
+        if in_turn:
+            both = base.keys() & head.keys()
+            base, head = ({repeat: side[repeat] for repeat in sorted(both)} for side in (base, head))
+        if not base or not head:
+            return None
+        sides = [[median(each.metrics[metric]) for each in side.values()] for side in (base, head)]
+        fastest = [min(_fastest(each, metric) for each in side.values()) for side in (base, head)]
+        return Times(*sides, *fastest)
+
+    def _gone(self, key: str, metric: str, base: float) -> Finding:
+        note = merged(self._heads[key]).notes.get(metric, "no number")
+        return self._finding(key, metric, Verdict.WORSE, base, reason=f"missing in head: {note}")
+
+    def _finding(self, key: str, metric: str, verdict: Verdict, *numbers: float, reason: str = "") -> Finding:
+        names = self._names[key]
+        cell = names.measurement.cell
+        return Finding(cell, names.name, names.setting, metric, verdict, *numbers, reason=one_line(reason))
+
+
+def _content(cell: Cell) -> str:
+    """The key the cell has now: that of an older schema can be another."""
+    return cell.key
+
+
+def _content_anywhere(cell: Cell) -> str:
+    """The same of every machine: how many threads there are, and which device of its kind it is, may differ."""
+    return cell.model_copy(update={"threads": 1, "device": cell.device.partition(":")[0]}).key
+
+
+def _grouped(run: LoadedRun, content: Callable[[Cell], str]) -> dict[str, list[Measurement]]:
+    """The processes of every cell."""
+    found: dict[str, list[Measurement]] = {}
+    for each in run.processes:
+        found.setdefault(content(each.cell), []).append(each)
+    return found
+
+
+def _is_ok(processes: Sequence[Measurement]) -> bool:
+    return all(each.status is Status.OK for each in processes)
+
+
+def _status(base: Measurement, head: Sequence[Measurement] | None) -> tuple[Verdict, str]:
+    if head is None:
+        return Verdict.WORSE, "missing in head"
+    now = merged(head)
+    change = f"{base.status} before, {now.status} now"
+    if base.status is Status.OK and now.status is not Status.OK:
+        return Verdict.WORSE, f"{change}: {now.reason}" if now.reason else change
+    if base.status is not Status.OK and now.status is Status.OK:
+        return Verdict.BETTER, change
+    return Verdict.SAME, "" if now.status is Status.OK else change
+
+
+def _samples(processes: Sequence[Measurement], metric: str) -> list[list[float]]:
+    return [each.metrics[metric] for each in processes if each.metrics.get(metric)]
+
+
+def _time_metric(processes: Sequence[Measurement]) -> str:
+    return "cuda_seconds" if _samples(processes, "cuda_seconds") else "wall_seconds"
+
+
+def _undisturbed(processes: Sequence[Measurement], metric: str, run: LoadedRun) -> dict[int, Measurement]:
+    machine = run.manifest.machine
+    timed = [each for each in processes if all(0 < value < math.inf for value in each.metrics.get(metric) or [0.0])]
+    return {each.repeat: each for each in timed if not machines.is_disturbed(each, machine)}
+
+
+def _fastest(process: Measurement, metric: str) -> float:
+    warmup = process.metrics.get("warmup_seconds", []) if metric == "wall_seconds" else []
+    return min([*process.metrics[metric], *(seconds for seconds in warmup if seconds > 0)])
+
+
+def _few(times: Times) -> str:
+    return f"{len(times.base)} against {len(times.head)} processes do not tell; --repeat measures more"

@@ -1,0 +1,165 @@
+"""Verdicts on times of many cells at once: what differs from process to process of the same code is no verdict."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, median
+
+from harness.statistics import Comparison, Verdict, mad
+from harness.statistics.series import SIGMA_OF_MAD
+
+MINIMUM_EFFECT = 0.10
+"""Slowdown that does not matter between runs made apart: the same code differs by some of it from day to day."""
+MINIMUM_EFFECT_IN_TURN = 0.05
+"""The same where the processes of base and head took turns."""
+FALSE_ALARMS = 0.01
+"""Probability that any cell of two runs of the same code is found worse or better."""
+EQUIVALENCE = 0.10
+"""Probability that a cell is found the same, and its ratio lies beyond the smallest effect."""
+LEAST_SPREAD = 0.02
+"""Standard deviation of the logarithm from process to process that is taken for granted, …"""
+UNKNOWN_SPREAD = 0.12
+"""… and the same where there is one process a side."""
+ENOUGH_CELLS = 6
+"""So many ratios of single processes show their scatter."""
+LARGEST = 700.0
+"""Logarithm of the largest ratio that is a number."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Of one cell, in seconds."""
+
+    base: Sequence[float]
+    """Median of each process; at least one."""
+    head: Sequence[float]
+    fastest_base: float
+    """Shortest call of all processes, those that warmed them up included."""
+    fastest_head: float
+
+
+def compare_apart(cells: Sequence[Times]) -> list[Comparison]:
+    """Compare the cells of two runs made one after the other, by the ratios of their medians over the processes."""
+    sides = [(_logarithms(each.base), _logarithms(each.head)) for each in cells]
+    return _comparisons(
+        [
+            _Sample(
+                ratio=median(head) - median(base),
+                fastest=math.log(each.fastest_head / each.fastest_base),
+                deviations=[*_deviations(base), *_deviations(head)],
+                freedom=len(base) + len(head) - 2,
+                weight=_weight(len(base)) + _weight(len(head)),
+            )
+            for each, (base, head) in zip(cells, sides, strict=True)
+        ],
+        MINIMUM_EFFECT,
+    )
+
+
+def compare_in_turn(cells: Sequence[Times]) -> list[Comparison]:
+    """Compare cells of which ``base[i]`` ran beside ``head[i]``, by the medians of the pairs' ratios."""
+    sides = [(_logarithms(each.base), _logarithms(each.head)) for each in cells]
+    pairs = [[after - before for before, after in zip(base, head, strict=True)] for base, head in sides]
+    return _comparisons(
+        [
+            _Sample(
+                ratio=median(ratios),
+                fastest=math.log(each.fastest_head / each.fastest_base),
+                deviations=[each / math.sqrt(2) for each in _deviations(ratios)],
+                freedom=len(ratios) - 1,
+                weight=2 * _weight(len(ratios)),
+            )
+            for each, ratios in zip(cells, pairs, strict=True)
+        ],
+        MINIMUM_EFFECT_IN_TURN,
+    )
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Of one cell, in logarithms."""
+
+    ratio: float
+    fastest: float
+    """The same ratio of the fastest calls."""
+    deviations: list[float]
+    """Of the processes from the mean of their side."""
+    freedom: int
+    weight: float
+    """Variance of the ratio for a variance of 1 from process to process."""
+
+    @property
+    def variance(self) -> float:
+        return sum(each**2 for each in self.deviations) / self.freedom if self.freedom else 0.0
+
+
+def _comparisons(samples: Sequence[_Sample], effect: float) -> list[Comparison]:
+    """The verdicts on all cells together.
+
+    A cell's spread is its own from process to process, or the typical one of all cells where that is larger. A change
+    has to show in the fastest calls too: code slows them all, a machine that is busy for a while only some.
+    """
+    freedom = sum(each.freedom for each in samples)
+    typical = _typical_variance(samples)
+    wide = _quantile(1 - FALSE_ALARMS / (2 * max(1, len(samples))), freedom)
+    narrow = _quantile(1 - EQUIVALENCE / 2, freedom)
+    found: list[Comparison] = []
+    for each in samples:
+        error = math.sqrt(max(typical, each.variance) * each.weight)
+        found.append(_comparison(each, wide * error, narrow * error, math.log1p(effect)))
+    return found
+
+
+def _comparison(sample: _Sample, wide: float, narrow: float, matters: float) -> Comparison:
+    """The verdict on a cell, with the half-widths of the intervals for a change and for none."""
+    ratio = sample.ratio
+    if ratio > max(matters, wide) and sample.fastest > matters:
+        verdict = Verdict.WORSE
+    elif ratio < -max(matters, wide) and sample.fastest < -matters:
+        verdict = Verdict.BETTER
+    elif abs(ratio) + narrow <= matters:
+        verdict = Verdict.SAME
+    else:
+        verdict = Verdict.UNCLEAR
+    return Comparison(_exp(ratio), _exp(ratio - wide), _exp(ratio + wide), verdict)
+
+
+def _exp(logarithm: float) -> float:
+    return math.exp(min(logarithm, LARGEST))
+
+
+def _typical_variance(samples: Sequence[_Sample]) -> float:
+    """Of the logarithm from process to process: the median over the cells, or their scatter about each other."""
+    repeated = [each.variance / _median_variance(each.freedom) for each in samples if each.freedom]
+    if repeated:
+        return max(median(repeated), LEAST_SPREAD**2)
+    ratios = [each.ratio for each in samples]
+    scatter = SIGMA_OF_MAD * mad(ratios) / math.sqrt(2) if len(ratios) >= ENOUGH_CELLS else 0.0
+    return max(scatter, UNKNOWN_SPREAD) ** 2
+
+
+def _weight(count: int) -> float:
+    """Variance of the median of ``count`` normal values of variance 1; of more than two, at most."""
+    return math.pi / 2 / count if count > 2 else 1 / count
+
+
+def _median_variance(freedom: int) -> float:
+    """Median of the estimates of a variance of 1, by Wilson and Hilferty's approximation."""
+    return (1 - 2 / (9 * freedom)) ** 3
+
+
+def _quantile(probability: float, freedom: int) -> float:
+    """Of Student's t, by the first terms of Cornish and Fisher's expansion; the normal one's without freedom."""
+    z = NormalDist().inv_cdf(probability)
+    if not freedom:
+        return z
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+
+
+def _logarithms(seconds: Sequence[float]) -> list[float]:
+    return [math.log(each) for each in seconds]
+
+
+def _deviations(values: Sequence[float]) -> list[float]:
+    centre = sum(values) / len(values)
+    return [each - centre for each in values]
