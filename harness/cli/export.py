@@ -1,0 +1,41 @@
+"""``imaml-bench export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import BadInput
+from harness.exports import FORMATS, find_format
+
+
+def export(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, in one file.")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--format", help="; ".join(f"{name}: {of.meaning}" for name, of in FORMATS.items()) + ".", metavar="FORMAT"
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; stdout by default.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", help="Only this metric; repeatable. Each format has its own choice.")
+    ] = None,
+) -> None:
+    """Write runs for other tools: tables, or the files benchmark trackers read."""
+    if find_format(name).binary and out is None:
+        raise BadInput(f"format {name} is not text; name a file for it with --out")
+    from harness.exports import export as write
+    from harness.store import load_run
+
+    loaded = [load_run(run) for run in runs]
+    document = write(loaded, name, metric or ())
+    if out is None:
+        typer.echo(document.content, nl=False)
+    else:
+        try:
+            out.write_bytes(document.content)
+        except OSError as error:
+            raise BadInput(f"cannot write to {out}: {error.strerror or error}") from error
+    for notice in [*(f"{run.path}: {notice}" for run in loaded for notice in run.notices), *document.notices]:
+        typer.echo(f"note: {notice}", err=True)
