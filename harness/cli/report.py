@@ -14,11 +14,18 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for the report; 'report' in the first run by default.")
     ] = None,
+    style: Annotated[
+        str, typer.Option("--style", help="How figures look: default, paper, slides, or the path of a TOML file.")
+    ] = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Draw the figures, tables and the page of one or several runs."""
+    from harness.ci.github import append_summary
+    from harness.ci.summary import run_summary
     from harness.report import write_report
     from harness.store import load_run
 
-    page = write_report([load_run(run) for run in runs], out or runs[0] / "report")
+    loaded = [load_run(run) for run in runs]
+    page = write_report(loaded, out or runs[0] / "report", style)
+    append_summary(lambda: run_summary(loaded))
     print(json.dumps({"page": str(page)}) if as_json else page)

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from harness.cell import Status
 from harness.report.crossover import crossover
+from harness.report.forecast import forecast_finding
+from harness.report.laws import scalings
+from harness.report.quality import quality
 from harness.report.settings import Curve, Setting
 from harness.report.validity import in_question, negative_curvature, validity
 from harness.report.variables import STEPS
 from harness.report.words import error, listed, names, quoted
-from harness.scaling import Law, Scaling, scaling
+from harness.scaling import Law, Scaling
 from harness.statistics import Summary
 from harness.units import number, quantity
 
@@ -36,9 +39,11 @@ def findings(setting: Setting) -> list[str]:
         *(accuracy(setting, metric) for metric in REFERENCES),
         *(crossover(setting) if setting.study else ()),
         *(growth(setting, metric) for metric in _GROWING),
+        forecast_finding(setting),
         rounding(setting),
         negative_curvature(setting),
         *(validity(setting) if setting.study and in_question(setting) else ()),
+        *quality(setting),
         failures(setting),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -81,7 +86,7 @@ def growth(setting: Setting, metric: str) -> str | None:
     if setting.variable != STEPS:
         return None
     medians = {curve: {int(k): v for k, v in curve.medians(metric).items()} for curve in setting.curves}
-    laws = {curve.label: scaling(metric, values) for curve, values in medians.items() if len(values) > 1}
+    laws = {label: law for (label, _), law in scalings(setting, [metric]).items()}
     if not laws:
         return None
     first, last = min(law.first[0] for law in laws.values()), max(law.last[0] for law in laws.values())

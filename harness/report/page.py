@@ -1,21 +1,37 @@
 """The report as one page that needs no other file."""
 
 import shlex
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from harness.cell import METRICS, Metric, Status
+from harness.expectations import verdicts as verdicts_on_claims
+from harness.expectations import verdicts_table
 from harness.frame import metrics_held
 from harness.manifest import Manifest
+from harness.report import inline
+from harness.report.calibration import calibration_chart, calibration_table
+from harness.report.charts import metric_charts
+from harness.report.checks import checks
 from harness.report.findings import findings
+from harness.report.laws import laws_table
+from harness.report.pareto import pareto_chart, pareto_table
 from harness.report.settings import Setting
+from harness.report.style import Styles
 from harness.report.table1 import CAPTION
 from harness.report.tables import Table, table, title
+from harness.report.verdict import verdicts
 from harness.store import LoadedRun
 from harness.units import quantity
+
+SIZE = 2_900_000
+"""Bytes of a page. Figures that would make it larger are left to their files."""
+FRONTS = 6
+"""Most settings with a chart of time, memory and error."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +44,12 @@ class DrawnFigure:
     name: str
     """Of its files, without ending."""
     svg: bytes
+    png: bytes
 
-    @property
+    @cached_property
     def source(self) -> str:
-        """The figure itself, as the address of an image: no script in it could run."""
-        return f"data:image/svg+xml;base64,{b64encode(self.svg).decode()}"
+        """The figure itself, as the address of an image."""
+        return inline.address(self.svg, self.png)
 
 
 @dataclass(frozen=True)
@@ -50,9 +67,56 @@ def render(
     runs: Sequence[LoadedRun],
     settings: Sequence[Setting],
     figures: Sequence[DrawnFigure],
+    look: Styles,
     comparisons: Sequence[Table] = (),
+    timelines: Sequence[DrawnFigure] = (),
+    timelines_note: str = "",
 ) -> str:
     """The page's HTML; every string in it is escaped."""
+    measurements = [measurement for run in runs for measurement in run.measurements]
+    explore, explore_note = metric_charts(settings, look)
+    fronts = [(setting, pareto_chart(setting, look), of) for setting in settings if (of := pareto_table(setting))]
+    fronts = [(setting, chart if place < FRONTS else None, of) for place, (setting, chart, of) in enumerate(fronts)]
+    calibration = calibration_chart(settings, look)
+    charts = [*explore, *(chart for _, chart, _ in fronts if chart), *([calibration] if calibration else [])]
+    told = [findings(setting) for setting in settings]
+    claims = [verdict for run in runs for verdict in verdicts_on_claims(run)]
+    sentences = [sentence for of_setting in told for sentence in of_setting]
+    scripts = inline.scripts()
+    content = {
+        "title": " · ".join(dict.fromkeys(run.manifest.suite.title for run in runs)),
+        "verdicts": verdicts(settings),
+        "checks": checks(runs, settings, claims, sentences),
+        "claims": verdicts_table(claims) if claims else None,
+        "settings": [(setting, of, table(setting)) for setting, of in zip(settings, told, strict=True)],
+        "figures": figures,
+        "explore": [(heading, list(of)) for heading, of in groupby(explore, lambda chart: chart.heading)],
+        "explore_note": explore_note,
+        "fronts": fronts,
+        "calibration": calibration,
+        "calibration_table": calibration_table(settings),
+        "charts": charts,
+        "data": [[chart.traces, chart.layout] for chart in charts],
+        "timelines": timelines,
+        "timelines_note": timelines_note,
+        "comparisons": comparisons,
+        "comparison_caption": CAPTION,
+        "laws": [(setting.title, of) for setting in settings if (of := laws_table(setting))],
+        "cell_count": len(measurements),
+        "failures": [failure for setting in settings for failure in failures(setting)],
+        "notices": [(run.path.name, notice) for run in runs for notice in run.notices],
+        "runs": [(run, provenance(run.manifest), shlex.join(run.manifest.command)) for run in runs],
+        "metrics": [(title(name), name, _metric(name)) for name in metrics_held(measurements)],
+        "style": inline.style(),
+        "scripts": scripts,
+        "policy": inline.policy(scripts),
+    }
+    page = _template()
+    room = SIZE - len(page.render(content, sources={}).encode())
+    return page.render(content, sources=_fitting([*figures, *timelines], room))
+
+
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("harness.report", ""),
         autoescape=True,
@@ -61,19 +125,19 @@ def render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    measurements = [measurement for run in runs for measurement in run.measurements]
-    return environment.get_template("page.html.j2").render(
-        title=" · ".join(dict.fromkeys(run.manifest.suite.title for run in runs)),
-        settings=[(setting, findings(setting), table(setting)) for setting in settings],
-        figures=figures,
-        comparisons=comparisons,
-        comparison_caption=CAPTION,
-        cell_count=len(measurements),
-        failures=[failure for setting in settings for failure in failures(setting)],
-        notices=[(run.path.name, notice) for run in runs for notice in run.notices],
-        runs=[(run, provenance(run.manifest), shlex.join(run.manifest.command)) for run in runs],
-        metrics=[(title(name), name, _metric(name)) for name in metrics_held(measurements)],
-    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return environment.get_template("page.html.j2")
+
+
+def _fitting(figures: Sequence[DrawnFigure], room: int) -> dict[str, str]:
+    """The images that fit into so many bytes, the first ones first, by name."""
+    sources: dict[str, str] = {}
+    for figure in figures:
+        room -= len(figure.source) + len(figure.caption) + 200
+        if room < 0:
+            break
+        sources[figure.name] = figure.source
+    return sources
 
 
 def failures(setting: Setting) -> list[Failure]:
@@ -105,8 +169,18 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         ("Git revision", revision and f"{revision}{' with uncommitted changes' if manifest.git_dirty else ''}"),
     ]
     overhead = manifest.overhead_seconds_median
-    facts.append(("Harness overhead", None if overhead is None else f"{quantity(overhead, 's')} a cell (median)"))
+    facts += [
+        ("Harness overhead", None if overhead is None else f"{quantity(overhead, 's')} a cell (median)"),
+        ("Processes a cell", str(manifest.repeats) if manifest.repeats > 1 else None),
+        ("Software", _pairs(manifest.software)),
+        ("Settings", _pairs(manifest.settings)),
+        ("Environment", _pairs(manifest.environment)),
+    ]
     return [(name, value) for name, value in facts if value]
+
+
+def _pairs(named: Mapping[str, str]) -> str:
+    return "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in named.items())
 
 
 def _metric(name: str) -> Metric:

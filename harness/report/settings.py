@@ -84,6 +84,8 @@ class Setting:
     study: str = ""
     """Title of the study they belong to, in a suite of several."""
     variable: Variable = STEPS
+    memory_bytes: int | None = None
+    """Of the device; of the machine, where that is the processor."""
 
     @property
     def title(self) -> str:
@@ -106,10 +108,12 @@ def settings(runs: Sequence[LoadedRun]) -> list[Setting]:
     found: list[Setting] = []
     for run in runs:
         name = {"run": f"run {run.path.name}"} if len(runs) > 1 else {}
+        machine = run.manifest.machine
+        memory_bytes = machine.memory_bytes if machine.device == "cpu" else machine.device_memory_bytes
         for study, variable, members in _studies(run.measurements):
             for cells in _comparable(members, variable):
-                facts = name | _facts(cells, variable, run.manifest.machine.device_name)
-                found.append(Setting(facts, tuple(cells), _curves(cells, variable), study, variable))
+                facts = name | _facts(cells, variable, machine.device_name)
+                found.append(Setting(facts, tuple(cells), _curves(cells, variable), study, variable, memory_bytes))
     return found
 
 

@@ -1,10 +1,9 @@
-"""How figures look, and which colour and marker a curve has in all of them."""
+"""Which colour, marker and dash a curve has, in every figure of every report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import seaborn
+from matplotlib.colors import to_rgb
 
 from harness.report.settings import Setting
 
@@ -21,20 +20,38 @@ class Style:
     """Of the marker, in points. Curves are drawn from the largest to the smallest, so that coinciding ones all show."""
     dash: tuple[float, ...]
     """Lengths on and off; empty for a solid line."""
+    filled: bool = True
+    """Whether the marker is, or white inside."""
 
 
-_PALETTE: list[Colour] = [(red, green, blue) for red, green, blue in seaborn.color_palette("colorblind")]
-_HUES = {"maml": 3, "maml-replay": 1, "fomaml": 7, "imaml-cg": 0}
-"""Places in the palette: vermilion, orange, grey, blue."""
-_SPARE_HUES = (2, 4, 9, 5, 6, 8)
-_MARKERS = {"maml": "o", "maml-replay": "s", "fomaml": "D", "imaml-cg": "^"}
-_SPARE_MARKERS = ("v", "P", "<", ">", "p", "h", "d", "H")
+Styles = Mapping[tuple[str, str], Style]
+"""By estimator and label."""
+
+
+PLACES: dict[str, tuple[str, str]] = {
+    "maml": ("#d55e00", "o"),
+    "maml-replay": ("#de8f05", "s"),
+    "maml-checkpoint": ("#7a2f00", "p"),
+    "maml-truncated": ("#8c8a3e", "<"),
+    "fomaml": ("#949494", "D"),
+    "reptile": ("#333333", "H"),
+    "imaml-cg": ("#0173b2", "^"),
+    "imaml-minres": ("#56b4e9", "P"),
+    "imaml-dense": ("#0b2f52", "d"),
+    "imaml-nystrom": ("#029e73", "v"),
+    "imaml-neumann": ("#cc78bc", ">"),
+    "darts-fd": ("#5a2a8c", "h"),
+}
+"""Colour and marker of the estimators that come with the harness: warm for exact backprop, grey for the first-order,
+cold for the implicit. No two of the colours look alike to a colour-blind reader."""
+_SPARE_COLOURS = ("#a6761d", "#e7298a", "#66a61e", "#7570b3", "#1b9e77", "#ca9161")
+_SPARE_MARKERS = ("v", "P", "<", ">", "p", "h")
 _SIZES = (6.4, 5.0, 3.6)
 _DASHES = ((), (3.5, 1.2), (1.2, 0.9))
 
 
 def styles(settings: Iterable[Setting]) -> dict[tuple[str, str], Style]:
-    """Styles by estimator and label: the estimator gives hue and first marker, the configuration's rank the shade.
+    """Styles by estimator and label: the estimator gives hue and marker, the configuration's rank shade and dash.
 
     Estimators without a place of their own take the spare ones in the order of their names.
     """
@@ -43,47 +60,41 @@ def styles(settings: Iterable[Setting]) -> dict[tuple[str, str], Style]:
         known = labels.setdefault(curve.estimator, [])
         if curve.label not in known:
             known.append(curve.label)
-    found: dict[tuple[str, str], Style] = {}
-    others = sorted(labels.keys() - _HUES.keys())
-    for estimator, ranked in labels.items():
-        spare = others.index(estimator) if estimator in others else 0
-        hue = _PALETTE[_HUES.get(estimator, _SPARE_HUES[spare % len(_SPARE_HUES)])]
-        first = _MARKERS.get(estimator, _SPARE_MARKERS[spare % len(_SPARE_MARKERS)])
-        markers = [first, *(m for m in (*_MARKERS.values(), *_SPARE_MARKERS) if m != first)]
-        for rank, label in enumerate(ranked):
-            turn = len(found) % len(_SIZES)
-            shade = _shade(hue, rank, len(ranked))
-            found[estimator, label] = Style(shade, markers[rank % len(markers)], _SIZES[turn], _DASHES[turn])
-    return found
+    others = sorted(labels.keys() - PLACES.keys())
+    places = {name: (place, *look) for place, (name, look) in enumerate(PLACES.items())}
+    for place, name in enumerate(others):
+        spare = place % len(_SPARE_COLOURS)
+        places[name] = (place, _SPARE_COLOURS[spare], _SPARE_MARKERS[spare])
+    return {
+        (estimator, label): _ranked(*places[estimator], rank, len(ranked))
+        for estimator, ranked in labels.items()
+        for rank, label in enumerate(ranked)
+    }
+
+
+def _ranked(place: int, colour: str, marker: str, rank: int, count: int) -> Style:
+    turn = (place + rank) % len(_SIZES)
+    return Style(_shade(to_rgb(colour), rank, count), marker, _SIZES[turn], _DASHES[turn], filled=rank % 2 == 0)
+
+
+def legible(colour: Colour) -> Colour:
+    """The colour, darkened until text in it can be read on white (WCAG: a contrast of 4.5)."""
+    share = next(share / 20 for share in range(21) if contrast(_mixed(colour, (0, 0, 0), share / 20)) >= 4.5)
+    return _mixed(colour, (0.0, 0.0, 0.0), share)
+
+
+def contrast(colour: Colour) -> float:
+    """Of the colour on white, by WCAG: from 1 (white) to 21 (black)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
 
 
 def _shade(hue: Colour, rank: int, count: int) -> Colour:
     """From lighter than the hue to darker, by rank; the hue itself where there is but one."""
     position = 0.0 if count == 1 else 2 * rank / (count - 1) - 1
-    towards, share = ((1.0, 1.0, 1.0), -0.45 * position) if position < 0 else ((0.0, 0.0, 0.0), 0.45 * position)
-    red, green, blue = (c + share * (t - c) for c, t in zip(hue, towards, strict=True))
+    return _mixed(hue, (1.0, 1.0, 1.0) if position < 0 else (0.0, 0.0, 0.0), 0.42 * abs(position))
+
+
+def _mixed(colour: Colour, other: Colour, share: float) -> Colour:
+    red, green, blue = (c + share * (o - c) for c, o in zip(colour, other, strict=True))
     return red, green, blue
-
-
-def parameters() -> dict[str, Any]:
-    """Matplotlib's settings for all figures. Text is drawn as it is, never read as mathematics."""
-    return {
-        **seaborn.axes_style("ticks"),
-        **seaborn.plotting_context("paper"),
-        "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
-        "font.size": 8.0,
-        "axes.titlesize": 8.5,
-        "axes.labelsize": 8.5,
-        "xtick.labelsize": 8.0,
-        "ytick.labelsize": 8.0,
-        "legend.fontsize": 8.0,
-        "axes.linewidth": 0.8,
-        "axes.edgecolor": "0.25",
-        "grid.color": "0.9",
-        "grid.linewidth": 0.6,
-        "lines.linewidth": 1.4,
-        "lines.markersize": 4.5,
-        "text.parse_math": False,
-        "svg.hashsalt": "imaml-bench",
-        "svg.fonttype": "path",
-    }

@@ -15,6 +15,7 @@ _TITLES = {
     "wall_seconds": "wall time",
     "cuda_seconds": "CUDA time",
     "peak_bytes": "peak memory",
+    "forecast_peak_bytes": "forecast peak memory",
     "baseline_bytes": "baseline memory",
     "rss_peak_bytes": "resident memory growth",
     "flops": "operations",
@@ -58,7 +59,8 @@ def table(setting: Setting) -> Table:
     measurements = setting.measurements
     seeds = len({m.cell.seed for m in measurements}) > 1
     failed = any(m.status is not Status.OK for m in measurements)
-    scales = {name: _scale(name, measurements) for name in metrics_held(measurements) if name in METRICS}
+    shown = [name for name in metrics_held(measurements) if name in METRICS and not METRICS[name].detail]
+    scales = {name: _scale(name, measurements) for name in shown}
     varied = setting.variable if setting.variable.is_parameter else None
     headers = [
         *("estimator", *([varied.title] if varied else []), "K", *(["seed"] if seeds else []), "status"),
@@ -94,19 +96,25 @@ def _varied(variable: Variable | None, measurement: Measurement) -> list[str]:
 
 def markdown(settings: Sequence[Setting]) -> str:
     """The settings' tables as Markdown; nothing in them is read as markup."""
-    return "\n".join(f"## {_escaped(setting.title)}\n\n{markdown_table(table(setting))}" for setting in settings)
+    return "\n".join(section(setting.title, table(setting)) for setting in settings)
+
+
+def section(heading: str, of: Table) -> str:
+    """A table under its heading as Markdown; nothing in them is read as markup."""
+    return f"## {escaped(heading)}\n\n{markdown_table(of)}"
 
 
 def markdown_table(of: Table) -> str:
     """One table as Markdown; nothing in it is read as markup."""
     lines = [of.headers, *(row.texts for row in of.rows)]
-    head, *body = [f"| {' | '.join(map(_escaped, texts))} |\n" for texts in lines]
+    head, *body = [f"| {' | '.join(map(escaped, texts))} |\n" for texts in lines]
     return "".join([head, f"|{' --- |' * len(of.headers)}\n", *body])
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """One line of Markdown in which nothing is read as markup."""
     line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*\[\]|])", r"\\\1", line)
+    return re.sub(r"([\\`*\[\]|~]|^#|(?<!\w)_|_(?!\w))", r"\\\1", line).replace("$", "&#36;")
 
 
 def _scale(metric: str, measurements: Sequence[Measurement]) -> Scale:

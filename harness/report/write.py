@@ -1,22 +1,27 @@
 """The report's files."""
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import BadInput
-from harness.frame import frame
-from harness.report.figures import OF_STUDIES, OF_THE_PAPER, draw, panels
+from harness.exports.tidy import csv
+from harness.report.figures import draw_all
+from harness.report.kinds import OF_STUDIES, OF_THE_PAPER, caption, panels
+from harness.report.laws import laws_frame, laws_markdown
+from harness.report.look import DEFAULT, Look
 from harness.report.page import DrawnFigure, render
 from harness.report.settings import Setting, settings
 from harness.report.style import styles
 from harness.report.table1 import CAPTION, table1
 from harness.report.tables import markdown, markdown_table
+from harness.report.timeline import Group, Groups, groups
+from harness.report.timeline import draw as draw_timelines
 from harness.store import LoadedRun
 
 
-def write(runs: Sequence[LoadedRun], out: Path) -> Path:
+def write(runs: Sequence[LoadedRun], out: Path, style: Look = DEFAULT) -> Path:
     """See :func:`harness.report.write_report`."""
     if not runs:
         raise BadInput("no run to report; name at least one run directory")
@@ -25,9 +30,12 @@ def write(runs: Sequence[LoadedRun], out: Path) -> Path:
     found = settings(runs)
     look = styles(found)
     files: dict[str, bytes] = {
-        "table.csv": frame(runs).to_csv(index=False, lineterminator="\n").encode(),
+        "table.csv": csv(runs).content,
         "table.md": markdown(found).encode(),
     }
+    if laws := laws_markdown(found):
+        files["laws.md"] = laws.encode()
+        files["laws.csv"] = laws_frame(found).to_csv(index=False, lineterminator="\n").encode()
     comparisons = [(run, beside) for run in runs if (beside := table1(run.measurements))]
     if comparisons:
         parts = [f"## Table 1, run {run.path.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
@@ -36,13 +44,21 @@ def write(runs: Sequence[LoadedRun], out: Path) -> Path:
     for study in dict.fromkeys(setting.study for setting in found):
         for kind in OF_STUDIES if study else OF_THE_PAPER:
             drawable = [each for each in found if each.study == study and panels(kind, each)]
-            for setting, suffix in zip(drawable, suffixes(drawable), strict=True):
-                drawn = draw(kind, setting, look)
+            content = draw_all(kind, drawable, look, style)
+            for setting, suffix, drawn in zip(drawable, suffixes(drawable), content, strict=True):
                 name = f"{kind.name}{_slug(study)}{suffix}"
                 files |= {f"{name}.{ending}": content for ending, content in drawn.items()}
                 heading = f"{study}. {kind.title}" if study else kind.title
-                figures.append(DrawnFigure(heading, kind.caption, setting, name, drawn["svg"]))
-    files["index.html"] = render(runs, found, figures, [of for _, of in comparisons]).encode()
+                figures.append(DrawnFigure(heading, caption(kind, setting), setting, name, drawn["svg"], drawn["png"]))
+    traced = groups(runs, found)
+    timelines: list[DrawnFigure] = []
+    for name, group in _named(traced):
+        drawn = draw_timelines(group, look, style)
+        files |= {f"{name}.{ending}": content for ending, content in drawn.items()}
+        timelines.append(DrawnFigure(group.title, group.caption, group.setting, name, drawn["svg"], drawn["png"]))
+    files["index.html"] = render(
+        runs, found, figures, look, [of for _, of in comparisons], timelines, traced.note
+    ).encode()
     with _os_errors_in_one_line(out):
         for name, content in files.items():
             _replace(out / name, content)
@@ -60,6 +76,14 @@ def suffixes(drawable: Sequence[Setting]) -> list[str]:
         suffix = _slug(" ".join(each[name] for name in differing))
         found.append(suffix if suffix not in found else f"{suffix}-{len(found) + 1}")
     return found
+
+
+def _named(traced: Groups) -> Iterator[tuple[str, Group]]:
+    """The timelines with the names of their files, without ending."""
+    for study, steps in dict.fromkeys((group.setting.study, group.steps) for group in traced.drawn):
+        alike = [group for group in traced.drawn if (group.setting.study, group.steps) == (study, steps)]
+        for group, suffix in zip(alike, suffixes([group.setting for group in alike]), strict=True):
+            yield f"timeline{_slug(study)}-k{steps}{suffix}", group
 
 
 def _slug(text: str) -> str:

@@ -1,4 +1,5 @@
 import warnings
+from itertools import combinations
 from typing import Any
 
 import matplotlib as mpl
@@ -7,27 +8,31 @@ import numpy as np
 import pytest
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.cell import Measurement, Status
-from harness.report.figures import (
+from harness.report.figures import FORMATS, compose, draw, draw_all
+from harness.report.kinds import (
     COST,
     ERROR,
     FIGURE_2A,
     FIGURE_2B,
+    OF_STUDIES,
+    OF_THE_PAPER,
     ROUNDING,
-    STATUS_MARKERS,
     VALIDITY,
     Kind,
-    compose,
-    draw,
+    caption,
     panels,
-    plain_text,
 )
+from harness.report.legend import STATUS_MARKERS
+from harness.report.look import LOOKS, Look, parameters
 from harness.report.settings import Setting, settings
-from harness.report.style import parameters, styles
-from tests.report.synthetic import HOSTILE, curve, measurement, memory, run
+from harness.report.style import contrast, styles
+from harness.report.words import plain_text
+from tests.report.synthetic import HOSTILE, MACHINE, curve, measurement, memory, run
 
 STEPS = (1, 2, 4, 8)
 
@@ -57,7 +62,11 @@ def heights(line: Line2D) -> list[float]:
 
 
 def legend(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+    return [text.get_text() for each in figure.legends for text in each.get_texts()]
+
+
+def names_at_ends(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
 
 
 def errors(k: int) -> dict[str, list[float]]:
@@ -103,19 +112,19 @@ def test_exact_gradients_are_drawn_on_a_line_that_says_so() -> None:
 def test_a_failed_cell_is_marked_in_the_curve_s_colour_above_every_curve() -> None:
     cells = [
         *curve("MAML", "maml", STEPS, memory(264e6, 58e6)),
-        measurement("MAML", 16, status=Status.OOM),
+        measurement("MAML", 16, status=Status.CRASH),
         *curve("CG", "imaml-cg", (*STEPS, 16), memory(0, 77e6)),
         measurement("CG", 32, estimator="imaml-cg", status=Status.TIMEOUT),
     ]
     figure = composed(FIGURE_2B, cells)
     (axes,) = figure.axes
-    (maml,), (oom,), (timeout,) = (lines_through(axes, steps) for steps in (STEPS, (16,), (32,)))
-    assert oom.get_color() == maml.get_color() != timeout.get_color()
-    assert (oom.get_marker(), timeout.get_marker()) == ("x", "+")
+    (maml,), (crash,), (timeout,) = (lines_through(axes, steps) for steps in (STEPS, (16,), (32,)))
+    assert crash.get_color() == maml.get_color() != timeout.get_color()
+    assert (crash.get_marker(), timeout.get_marker()) == ("X", "+")
     top = 58e6 + 8 * 264e6
     share_of_axis = axes.transAxes.inverted().transform(axes.transData.transform((8, top)))[1]
-    assert share_of_axis < heights(timeout)[0] < heights(oom)[0] < 1
-    assert legend(figure) == ["MAML", "CG", "out of memory", "time limit"]
+    assert share_of_axis < heights(timeout)[0] < heights(crash)[0] < 1
+    assert legend(figure) == ["MAML", "CG", "time limit", "crash"]
     assert axes.get_xlim()[1] > 32
 
 
@@ -145,6 +154,8 @@ def test_curves_that_coincide_all_show() -> None:
 def test_a_label_is_shown_as_it_is() -> None:
     cells = curve(HOSTILE, "maml", STEPS, memory(1e6, 1e6))
     assert legend(composed(FIGURE_2B, cells))[0] == plain_text(HOSTILE, 48)
+    short = composed(FIGURE_2B, curve("_$\\frac$ &", "maml", STEPS, memory(1e6, 1e6)))
+    assert names_at_ends(short.axes[0]) == ["_$\\frac$ &"]
     assert b"<script" not in drawn(FIGURE_2B, cells)["svg"]
 
 
@@ -209,8 +220,8 @@ def test_theory_is_drawn_dashed_over_the_measured_curves_of_studies_alone() -> N
     (law,) = [line for line in axes.get_lines() if len(np.asarray(line.get_xdata())) > 20]
     assert law.is_dashed()
     assert heights(law)[-1] == pytest.approx(0.9**100)
-    assert legend(figure) == ["CG", "theory: (1 − 1/κ_G)^K"]
-    assert legend(composed(FIGURE_2A, cells(studies=()))) == ["CG"]
+    assert legend(figure) == ["theory: (1 − 1/κ_G)^K"]
+    assert legend(composed(FIGURE_2A, cells(studies=()))) == []
 
 
 def test_points_whose_premise_is_in_doubt_are_ringed() -> None:
@@ -252,3 +263,149 @@ def test_each_study_has_the_figures_that_say_something() -> None:
     assert kinds(error, problem={"name": "sinusoid", "parameters": {}}) == ["accuracy", "validity"]
     assert kinds(error | {"rounding_relative_error": [1e-7]}) == ["rounding"]
     assert kinds({"peak_bytes": [1.0]}) == ["cost"]
+
+
+ONE_GB = 1_000_000_000
+OUT_OF_8_GB = [
+    *curve("MAML", "maml", STEPS, lambda k: {"peak_bytes": [k * ONE_GB / 2], "forecast_peak_bytes": [k * ONE_GB / 2]}),
+    measurement("MAML", 32, status=Status.OOM, metrics={"forecast_peak_bytes": [16 * ONE_GB]}),
+    *curve("replay", "maml-replay", STEPS, memory(0, ONE_GB)),
+    measurement("replay", 32, estimator="maml-replay", status=Status.SKIPPED, reason="forecast 9 GB of 8 GB"),
+]
+
+
+def test_cells_that_ran_out_of_memory_are_marked_at_the_memory_there_is() -> None:
+    figure = composed(FIGURE_2B, OUT_OF_8_GB)
+    (axes,) = figure.axes
+    assert "memory 8 GB" in names_at_ends(axes)
+    (limit,) = [line for line in axes.get_lines() if heights(line) == [8e9, 8e9]]
+    assert limit.is_dashed()
+    oom, skipped = lines_through(axes, (32,))
+    assert (oom.get_marker(), skipped.get_marker()) == ("x", "|")
+    assert heights(oom) == heights(skipped) == [8e9]
+    figure.canvas.draw()
+    on, above = (line.get_transform().transform((32, 8e9))[1] for line in (oom, skipped))
+    assert on == pytest.approx(axes.transData.transform((32, 8e9))[1])
+    assert above - on == pytest.approx(6.5 / 72 * figure.dpi)
+    assert above < axes.transAxes.transform((0, 1))[1]
+
+
+def test_the_memory_there_is_is_shown_where_something_came_near_it_alone() -> None:
+    within = curve("MAML", "maml", STEPS, memory(1e6, 1e6))
+    assert "memory 8 GB" not in names_at_ends(composed(FIGURE_2B, within).axes[0])
+    assert "memory there is" not in caption(FIGURE_2B, setting_of(within))
+    assert "memory there is, 8 GB" in caption(FIGURE_2B, setting_of(OUT_OF_8_GB))
+    forecast = curve("MAML", "maml", STEPS, lambda k: {"peak_bytes": [k * 1e6], "forecast_peak_bytes": [k * 2e9]})
+    assert "memory 8 GB" in names_at_ends(composed(FIGURE_2B, forecast).axes[0])
+    times = [measurement(metrics={"wall_seconds": [1.0]}), measurement("MAML", 2, status=Status.OOM)]
+    assert names_at_ends(composed(FIGURE_2B, times).axes[0]) == []
+
+
+def test_the_memory_there_is_is_that_of_the_device() -> None:
+    card = {"device": "cuda:0", "device_name": "H100", "device_memory_bytes": 85_900_000_000}
+    cells = [
+        measurement(metrics={"peak_bytes": [1.0]}, device="cuda:0"),
+        measurement("MAML", 2, status=Status.OOM, device="cuda:0"),
+    ]
+    of_card, unknown = (
+        settings([run(cells, machine=MACHINE.model_copy(update=card | more))])[0]
+        for more in ({}, {"device_memory_bytes": None})
+    )
+    assert "85.9 GB" in caption(FIGURE_2B, of_card)
+    with style.context(parameters()):
+        (axes,) = compose(FIGURE_2B, of_card, styles([of_card])).axes
+    assert "device memory 85.9 GB" in names_at_ends(axes)
+    assert caption(FIGURE_2B, unknown) == FIGURE_2B.caption
+
+
+def test_the_caption_says_what_the_band_is_and_what_is_dashed() -> None:
+    assert all("from the first to the third quartile" in kind.caption for kind in (*OF_THE_PAPER, *OF_STUDIES))
+    assert "Dashed without marks" in caption(FIGURE_2B, setting_of(OUT_OF_8_GB))
+    assert "Dashed" not in caption(FIGURE_2B, setting_of(curve("MAML", "maml", STEPS, memory(1e6, 1e6))))
+
+
+def test_curves_that_end_apart_are_named_at_their_ends_in_colours_that_can_be_read() -> None:
+    cells = [
+        *curve("MAML", "maml", STEPS, memory(264e6, 58e6)),
+        *curve("replay", "maml-replay", STEPS, memory(0, 77e6)),
+    ]
+    figure = composed(FIGURE_2B, cells)
+    (axes,) = figure.axes
+    assert names_at_ends(axes) == ["MAML", "replay"]
+    assert legend(figure) == []
+    assert all(contrast(to_rgb(text.get_color())) >= 4.5 for text in axes.texts)
+    share = axes.transAxes.inverted().transform(axes.transData.transform((8, 58e6 + 8 * 264e6)))[1]
+    assert axes.texts[0].xy == pytest.approx((1.0, share))  # type: ignore[attr-defined]
+
+
+def test_curves_that_end_together_or_early_are_named_in_the_legend() -> None:
+    together = [cell for name in "abc" for cell in curve(name, name, STEPS, memory(0, 77e6))]
+    assert legend(composed(FIGURE_2B, together)) == ["a", "b", "c"]
+    early = [*curve("a", "a", STEPS, memory(0, 77e6)), *curve("b", "b", STEPS[:2], memory(0, 9e6))]
+    figure = composed(FIGURE_2B, early)
+    assert legend(figure) == ["a", "b"]
+    assert names_at_ends(figure.axes[0]) == []
+
+
+def test_a_name_too_long_for_its_place_goes_to_the_legend() -> None:
+    cells = curve("a name that is very long, too long for a column", "maml", STEPS, memory(1e6, 1e6))
+    setting = setting_of(cells)
+    with style.context(parameters(LOOKS["paper"])):
+        figure = compose(FIGURE_2B, setting, styles([setting]), LOOKS["paper"])
+    assert len(legend(figure)) == 1
+
+
+@pytest.mark.parametrize("look", [*LOOKS.values(), Look(width=2.5), Look(width=3.3, font_size=10)])
+@pytest.mark.parametrize("steps", [STEPS, (1, 1000)])
+def test_nothing_sticks_out_or_overlaps_in_any_look(look: Look, steps: tuple[int, ...]) -> None:
+    def both(k: int) -> dict[str, list[float]]:
+        return {"peak_bytes": [1e6 * k], "wall_seconds": [k * 0.011]}
+
+    cells = [cell for name in ("MAML", "MAML, replay") for cell in curve(name, f"of {name}", steps, both)]
+    setting = setting_of(cells)
+    with style.context(parameters(look)):
+        figure = compose(FIGURE_2B, setting, styles([setting]), look)
+        figure.canvas.draw()
+        boxes = [axes.get_tightbbox() or axes.bbox for axes in figure.axes]
+        boxes += [each.get_window_extent() for each in figure.legends]
+    whole = figure.bbox.padded(1.0)
+    assert figure.get_figwidth() <= look.width
+    assert all(whole.x0 <= box.x0 and box.x1 <= whole.x1 for box in boxes)
+    assert all(whole.y0 <= box.y0 and box.y1 <= whole.y1 for box in boxes)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_a_column_has_its_panels_one_below_the_other() -> None:
+    setting = setting_of(curve("MAML", "maml", STEPS, errors, **ACCURACY))
+    with style.context(parameters(LOOKS["paper"])):
+        upper, lower = compose(FIGURE_2A, setting, styles([setting]), LOOKS["paper"]).axes
+    assert upper.get_position().y0 > lower.get_position().y1
+    assert (upper.get_xlabel(), lower.get_xlabel()) == ("", "inner steps K")
+    assert upper.get_title() == "against exact backprop\nthrough the same K steps"
+
+
+def test_a_pdf_holds_its_fonts_as_truetype_and_no_date() -> None:
+    pdf = drawn(FIGURE_2B, curve("MAML, κ → ∞", "maml", STEPS, memory(1e6, 1e6)))["pdf"]
+    assert pdf.startswith(b"%PDF")
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    assert b"Date" not in pdf
+    assert len(pdf) < 60_000
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_many_figures_are_drawn_at_a_time_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [
+        cell
+        for tasks in range(1, 9)
+        for cell in curve(
+            "CG", "imaml-cg", STEPS, lambda k: {"rounding_relative_error": [0.1 / k]}, **study(), tasks=tasks
+        )
+    ]
+    found = settings([run(cells)])
+    look = styles(found)
+    monkeypatch.setattr("harness.report.figures.usable_cpus", lambda: frozenset(range(2)))
+    together = list(draw_all(ROUNDING, found, look))
+    assert together == [draw(ROUNDING, setting, look) for setting in found]
+    assert len({each["svg"] for each in together}) == 8
+    assert set(together[0]) == set(FORMATS) == {"png", "svg", "pdf"}

@@ -50,9 +50,23 @@ def test_times_are_said_loosely() -> None:
 
 
 def test_growth_that_follows_no_law_is_only_described() -> None:
-    setting = setting_of(*curve("MAML", "maml", STEPS, lambda k: {"peak_bytes": [1e6 * k * k]}))
+    setting = setting_of(*curve("MAML", "maml", STEPS, lambda k: {"peak_bytes": [1e6 * 2 ** (k / 8)]}))
     assert growth(setting, "peak_bytes") == (
-        "Peak memory from K = 1 to 64: MAML goes from 1 MB at K = 1 to 4.10 GB at K = 64."
+        "Peak memory from K = 1 to 64: MAML goes from 1.09 MB at K = 1 to 256 MB at K = 64."
+    )
+
+
+def test_growth_that_bends_is_said_with_its_exponent() -> None:
+    setting = setting_of(
+        *curve("MAML", "maml", STEPS, memory(26.4e6, 58e6)),
+        *curve("A", "a", STEPS[:5], lambda k: {"peak_bytes": [1e6 * (5 + k * k)]}),
+        *curve("B", "b", STEPS, lambda k: {"peak_bytes": [1e6 * k**0.5]}),
+    )
+    sentence = growth(setting, "peak_bytes")
+    assert sentence is not None
+    assert sentence.startswith(
+        "Peak memory from K = 1 to 64: MAML grows by 26.4 MB a step; "
+        "A grows faster than linearly, as K^2.00 (K = 1 to 16); B grows slower than linearly, as K^0.50. "
     )
 
 

@@ -1,13 +1,22 @@
+import json
 import re
 import shlex
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import pytest
+
 from harness.cell import METRICS, Measurement, Status
+from harness.expectation import Bounds, Expectation
 from harness.report import write_report
 from tests.report.synthetic import HOSTILE, MACHINE, curve, measurement, memory, run
 
+SCRIPTS = 4
+"""The data, two libraries and what hands the one to the other."""
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -19,6 +28,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.text = ""
+        self.headings: list[str] = []
         self.feed(html)
         self.close()
 
@@ -31,8 +41,10 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text += data
+        if self.open[-1:] == ["h2"]:
+            self.headings.append(data)
 
 
 def page(cells: list[Measurement], out: Path, **about: Any) -> Page:
@@ -41,9 +53,11 @@ def page(cells: list[Measurement], out: Path, **about: Any) -> Page:
 
 def test_the_page_says_what_was_found_before_it_shows_it(tmp_path: Path) -> None:
     found = page(curve("MAML", "maml", (1, 2, 4), memory(26.4e6, 58e6)), tmp_path)
-    sections = ["grows by 26.4 MB a step", "Figure 2b", "Measurements", "Machine", "How to reproduce", "How to read"]
-    places = [found.text.index(section) for section in sections]
-    assert places == sorted(places)
+    assert found.text.index("grows by 26.4 MB a step") < found.text.index("What was checked")
+    assert found.headings == [
+        *("Verdict", "Figures", "Explore", "Findings", "Scaling laws in K", "Measurements", "Machine and software"),
+        *("How to reproduce", "How to read the numbers"),
+    ]
     assert found.open == []
 
 
@@ -64,7 +78,7 @@ def test_nothing_from_a_run_becomes_markup(tmp_path: Path) -> None:
         git_revision=HOSTILE,
         suite={"name": HOSTILE, "title": HOSTILE, "digest": HOSTILE},
     )
-    assert "script" not in {tag for tag, _ in found.elements}
+    assert sum(tag == "script" for tag, _ in found.elements) == SCRIPTS
     assert not {name for _, attributes in found.elements for name in attributes if name.startswith("on")}
     assert found.text.count('<script>alert("x")</script>') >= 10
     assert found.open == []
@@ -74,9 +88,11 @@ def test_the_page_needs_nothing_but_itself(tmp_path: Path) -> None:
     found = page(curve("MAML", "maml", (1, 2), memory(1e6, 1e6)), tmp_path)
     sources = [attributes["src"] or "" for tag, attributes in found.elements if tag == "img"]
     assert len(sources) == 1
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-    html = (tmp_path / "index.html").read_text()
-    assert not re.search(r"https?://|url\(|@import|<link|<iframe", html)
+    assert all(source.startswith(("data:image/svg+xml,", "data:image/png;base64,")) for source in sources)
+    own = re.sub(
+        r"<script>.*?</script>|src=\"data:[^\"]*\"", "", (tmp_path / "index.html").read_text(), flags=re.DOTALL
+    )
+    assert not re.search(r"https?://|url\(|@import|<link(?! rel=\"icon\" href=\"data:,\")|<iframe", own)
 
 
 def test_every_figure_is_described_in_words(tmp_path: Path) -> None:
@@ -129,3 +145,78 @@ def test_the_metrics_shown_are_explained_and_no_others(tmp_path: Path) -> None:
 
 def test_too_little_for_a_finding_is_said(tmp_path: Path) -> None:
     assert "Too little was measured for a finding." in page([measurement()], tmp_path).text
+
+
+def test_what_the_page_says_of_a_chart_is_what_its_data_hold(tmp_path: Path) -> None:
+    found = page(curve("MAML", "maml", (1, 2, 4), memory(1e6, 1e6)), tmp_path)
+    (plot,) = (attributes for _, attributes in found.elements if "data-chart" in attributes)
+    assert plot["aria-label"] == (
+        "Interactive chart: Peak memory (MB), linear (dim=50), 1 task, float32, cpu (Some CPU), 1 thread. "
+        "The tables hold its numbers."
+    )
+    html = (tmp_path / "index.html").read_text()
+    [[traces, _]] = json.loads(html.split('<script type="application/json" id="charts">')[1].split("</script>")[0])
+    assert traces[0]["y"] == [2.0, 3.0, 5.0]
+    boxes = [attributes["data-traces"] for _, attributes in found.elements if "data-traces" in attributes]
+    assert boxes == ["[0]"]
+
+
+def test_no_script_runs_but_those_the_page_came_with(tmp_path: Path) -> None:
+    found = page([measurement()], tmp_path)
+    (policy,) = (a["content"] or "" for _, a in found.elements if a.get("http-equiv") == "Content-Security-Policy")
+    html = (tmp_path / "index.html").read_text()
+    scripts = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    assert len(scripts) == SCRIPTS - 1
+    hashes = [f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts]
+    assert f"default-src 'none'; script-src {' '.join(hashes)}; style-src" in policy
+
+
+def test_claims_of_the_suite_are_shown_with_what_was_found(tmp_path: Path) -> None:
+    claim = Expectation(claim="MAML stays small", metric="peak_bytes", value=Bounds(max=1e6))
+    found = page(curve("MAML", "maml", (1, 2), memory(1e6, 1e6)), tmp_path, expectations=(claim,))
+    assert "Claims of the suite, bad: 0 of 1 claims hold, 1 fails." in found.text
+    assert "MAML stays small" in found.text
+    assert "Claims of the suite;" in page([measurement()], tmp_path).text
+
+
+def test_figures_that_would_make_the_page_too_large_are_left_to_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = curve("MAML", "maml", (1, 2), memory(1e6, 1e6))
+    whole = len((write_report([run(cells)], tmp_path)).read_bytes())
+    monkeypatch.setattr("harness.report.page.SIZE", whole - 1)
+    found = page(cells, tmp_path)
+    assert "img" not in {tag for tag, _ in found.elements}
+    assert "figure2b.png: left out here to keep the page small." in " ".join(found.text.split())
+    assert (tmp_path / "index.html").stat().st_size < whole
+
+
+def test_a_thousand_cells_make_a_page_of_three_megabytes_in_seconds(tmp_path: Path) -> None:
+    cells = [
+        cell
+        for ways in range(2, 6)
+        for label, estimator in (("MAML", "maml"), ("replay", "maml-replay"), ("FO", "fomaml"), ("5 CG", "imaml-cg"),
+                                 ("dense", "imaml-dense"))
+        for cell in curve(
+            label, estimator, range(1, 51), numbers, problem={"name": "conv4", "parameters": {"ways": ways}},
+            references=("backprop",),
+        )
+    ]  # fmt: skip
+    assert len(cells) == 1000
+    begun = perf_counter()
+    written = write_report([run(cells)], tmp_path)
+    assert perf_counter() - begun < 20  # 5 on an idle machine
+    assert written.stat().st_size <= 3_000_000
+    assert "left out to keep the page small; the tables have their numbers" in written.read_text()
+
+
+def numbers(k: int) -> dict[str, list[float]]:
+    """What a real cell holds, about."""
+    times = [0.01 * k + 0.0001 * (place % 7) for place in range(30)]
+    counted = {"flops": [1e9 * k], "gradient_count": [float(k)], "hvp_count": [float(k)], "query_loss": [1 / k]}
+    return {
+        **{"wall_seconds": times, "peak_bytes": [5e6 + 1.5e6 * k], "forecast_peak_bytes": [5e6 + 1.5e6 * k]},
+        **{"backprop_relative_error": [0.3 / k, 0.2 / k, 0.1 / k], "inner_residual": [0.5 / k]},
+        **{"rss_peak_bytes": [1e8], "backprop_cosine": [1 - 0.01 / k], "backprop_norm_ratio": [1 + 0.01 / k]},
+        **counted,
+    }

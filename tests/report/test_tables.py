@@ -63,7 +63,7 @@ def test_markdown_escapes_what_would_be_markup() -> None:
     text = markdown([setting_of(measurement(HOSTILE, status=Status.CRASH, reason="[a](b) `c`\n| *d*"))])
     row = text.splitlines()[-1]
     assert row == (
-        "| _&lt;script&gt;alert(\"x\")&lt;/script&gt; $\\\\frac$ a\\|b c &amp; 'd' | 1 | crash | "
+        "| \\_&lt;script&gt;alert(\"x\")&lt;/script&gt; &#36;\\\\frac&#36; a\\|b c &amp; 'd' | 1 | crash | "
         "\\[a\\](b) \\`c\\` \\| \\*d\\* |"
     )
 

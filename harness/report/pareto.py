@@ -1,0 +1,149 @@
+"""Time against memory against error: which cells no other beats in all of them."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.cell import METRICS, Status
+from harness.report.chart_axes import axis, hover, layout, named
+from harness.report.charts import Chart, Drawing, marks
+from harness.report.settings import Setting
+from harness.report.style import Styles
+from harness.report.tables import Row, Table, title
+from harness.report.words import error as written_error
+from harness.units import quantity, scale
+
+TIME, MEMORY = "wall_seconds", "peak_bytes"
+ERRORS = ("implicit_relative_error", "backprop_relative_error")
+"""What a cell's error is, the first that the setting holds."""
+FAINT = 0.4
+"""Opacity of a cell that another beats."""
+FRONTS = 12
+"""Most fronts that are joined by lines."""
+SLACK = (0.02, 0.0, 0.0)
+"""Relative difference in time, memory and error up to which two cells are called equal."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one estimator costs at one K, and how far off its meta-gradient is."""
+
+    label: str
+    estimator: str
+    steps: int
+    seconds: float
+    peak_bytes: float
+    error: float | None
+
+    def beats(self, other: "Candidate") -> bool:
+        """No worse in anything and better in something; a time is worse from a 2 % difference on."""
+        mine, theirs = self._measures(), other._measures()
+        no_worse = all(a <= b * (1 + s) for a, b, s in zip(mine, theirs, SLACK, strict=True))
+        return no_worse and any(a * (1 + s) < b for a, b, s in zip(mine, theirs, SLACK, strict=True))
+
+    def _measures(self) -> tuple[float, float, float]:
+        return self.seconds, self.peak_bytes, self.error or 0.0
+
+
+def error_metric(setting: Setting) -> str | None:
+    """The reference that errors are taken against; ``None`` where there are none."""
+    return next((name for name in ERRORS if any(curve.points(name) for curve in setting.curves)), None)
+
+
+def candidates(setting: Setting) -> list[Candidate]:
+    """The cells that ended well with time and memory; those of several seeds count as one, by their medians."""
+    metric = error_metric(setting)
+    if setting.variable.name != "steps":
+        return []
+    found: list[Candidate] = []
+    for curve in setting.curves:
+        seconds, memory = curve.medians(TIME), curve.medians(MEMORY)
+        errors = curve.medians(metric) if metric else {}
+        for k in seconds.keys() & memory.keys():
+            if metric is None or k in errors:
+                error = errors.get(k)
+                found.append(Candidate(curve.label, curve.estimator, int(k), seconds[k], memory[k], error))
+    return sorted(found, key=lambda each: each.steps)
+
+
+def optimal(among: Iterable[Candidate]) -> list[Candidate]:
+    """Those that none at the same K beats."""
+    pool = list(among)
+    return [each for each in pool if not any(o.steps == each.steps and o.beats(each) for o in pool)]
+
+
+def pareto_chart(setting: Setting, look: Styles) -> Chart | None:
+    """Time against memory, the best at each K joined; ``None`` where fewer than two estimators can be compared."""
+    pool = candidates(setting)
+    if len({each.label for each in pool}) < 2:
+        return None
+    best, metric = optimal(pool), error_metric(setting)
+    in_bytes = scale("B", sorted(each.peak_bytes for each in pool)[len(pool) // 2])
+    in_seconds = scale("s", sorted(each.seconds for each in pool)[len(pool) // 2])
+    drawing = Drawing()
+    for k in _joined(best):
+        front = sorted((each for each in best if each.steps == k), key=lambda each: each.seconds)
+        drawing.traces.append(
+            {
+                **{"type": "scatter", "mode": "lines", "hoverinfo": "skip"},
+                "x": [each.seconds / in_seconds.factor for each in front],
+                "y": [each.peak_bytes / in_bytes.factor for each in front],
+                "line": {"color": "#8a919a", "width": 1.2, "dash": "dot"},
+            }
+        )
+    for curve in setting.curves:
+        own = [each for each in pool if (each.label, each.estimator) == (curve.label, curve.estimator)]
+        if own:
+            style = look[curve.estimator, curve.label]
+            trace = {
+                **{"type": "scatter", "mode": "markers", "hoverinfo": "text"},
+                "x": [each.seconds / in_seconds.factor for each in own],
+                "y": [each.peak_bytes / in_bytes.factor for each in own],
+                "marker": {**marks(style, size=10), "opacity": [1.0 if each in best else FAINT for each in own]},
+                "hovertext": [_told(each, each in best, metric) for each in own],
+            }
+            drawing.add(curve.label, style, [trace])
+    return Chart(
+        title="Peak memory against wall time",
+        heading=setting.title,
+        note="A point is a cell, faint where another at its K beats it. Dotted lines join those that none beats.",
+        series=drawing.series,
+        traces=drawing.traces,
+        layout=layout(
+            axis(named(title(TIME), in_seconds), [each.seconds / in_seconds.factor for each in pool]),
+            axis(named(title(MEMORY), in_bytes), [each.peak_bytes / in_bytes.factor for each in pool]),
+        ),
+    )
+
+
+def pareto_table(setting: Setting) -> Table | None:
+    """The estimators at the largest K at which two or more can be compared."""
+    pool = candidates(setting)
+    shared = [k for k in {each.steps for each in pool} if sum(each.steps == k for each in pool) > 1]
+    if not shared:
+        return None
+    there = [each for each in pool if each.steps == max(shared)]
+    best, metric = optimal(there), error_metric(setting)
+    headers = [f"at K = {max(shared)}", title(TIME), title(MEMORY), title(metric) if metric else "error", "of these"]
+    return Table(headers, [Row(False, _texts(each, there, best)) for each in there])
+
+
+def _texts(each: Candidate, there: Sequence[Candidate], best: Sequence[Candidate]) -> list[str]:
+    winners = [other.label for other in there if other.beats(each)]
+    verdict = "Pareto-optimal" if each in best else f"beaten by {', '.join(winners)}"
+    costs = [quantity(each.seconds, METRICS[TIME].unit), quantity(each.peak_bytes, METRICS[MEMORY].unit)]
+    return [each.label, *costs, "not measured" if each.error is None else written_error(each.error), verdict]
+
+
+def _joined(best: Iterable[Candidate]) -> list[int]:
+    """K with a front to draw, spread evenly where there are many."""
+    held = [each.steps for each in best]
+    several = sorted({k for k in held if held.count(k) > 1})
+    return several[:: math.ceil(len(several) / FRONTS)] if several else []
+
+
+def _told(each: Candidate, best: bool, metric: str | None) -> str:
+    off = [] if each.error is None or metric is None else [f"{title(metric)} {written_error(each.error)}"]
+    costs = f"{quantity(each.seconds, 's')}, {quantity(each.peak_bytes, 'B')}"
+    verdict = "Pareto-optimal at its K" if best else "beaten at its K"
+    return hover(f"{each.label}, K = {each.steps}", costs, *off, verdict, f"status {Status.OK}")

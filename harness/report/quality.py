@@ -1,0 +1,117 @@
+"""What the samples say about themselves: noise, leaks, doubts."""
+
+from collections.abc import Callable, Iterable
+from statistics import median
+
+from harness.cell import METRICS, Measurement, Status
+from harness.report.settings import Setting
+from harness.report.words import listed, names, quoted
+from harness.statistics import Remark, remarks
+from harness.units import number, quantity
+
+NEGLIGIBLE_SPREAD = 0.02
+"""Spread between processes below which there is nothing to say of it."""
+
+
+def quality(setting: Setting) -> list[str]:
+    """What a reader should know of the measurements before believing them."""
+    return [
+        *missing_references(setting),
+        *noise(setting),
+        *leaks(setting),
+        *suspects(setting),
+        *between_processes(setting),
+    ]
+
+
+def missing_references(setting: Setting) -> list[str]:
+    """Where an error could not be had, for there is nothing to measure it against."""
+    sentences: list[str] = []
+    for kind in ("backprop", "implicit"):
+        name = f"{kind}_relative_error"
+        where = _where(setting, lambda each, name=name: name in each.notes)
+        if where:
+            reason = next(each.notes[name] for each in setting.measurements if name in each.notes)
+            sentences.append(f"Not every error could be measured for {where}: {reason}.")
+    return sentences
+
+
+def noise(setting: Setting) -> list[str]:
+    """Series of times that are unstable, drifting or bimodal, and what to do about it."""
+    said = {id(each): remarks(each.metrics.get("wall_seconds", ())) for each in setting.measurements}
+    found = {remark: _where(setting, lambda each, remark=remark: remark in said[id(each)]) for remark in Remark}
+    return [f"Wall time is {remark} for {where} ({remark.meaning})." for remark, where in found.items() if where]
+
+
+def leaks(setting: Setting) -> list[str]:
+    """Estimators whose repeated calls leave more and more memory behind: that is no growth with K."""
+    found = [
+        f"{quoted(curve.label)} {quantity(most, 'B')} a call"
+        for curve in setting.curves
+        if (most := max((_leak_bytes(each) for each in curve.measurements), default=0.0)) > 0
+    ]
+    return [f"Memory leaks from call to call: {listed(found)}. It is held whatever K."] if found else []
+
+
+def _leak_bytes(measurement: Measurement) -> float:
+    retained = measurement.metrics.get("retained_bytes", ())
+    return retained[-1] - retained[-2] if len(retained) > 1 else 0.0
+
+
+def suspects(setting: Setting) -> list[str]:
+    """Timed calls during which the GPU was slowed down or shared."""
+    where = _where(setting, lambda m: any(m.metrics.get("suspect", ())))
+    reasons = dict.fromkeys(
+        m.notes["suspect"] for m in setting.measurements if any(m.metrics.get("suspect", ())) and "suspect" in m.notes
+    )
+    return [f"Some timed calls are suspect for {where}: {listed(list(reasons))}."] if where else []
+
+
+def between_processes(setting: Setting) -> list[str]:
+    """How far the processes of a cell differ in median wall time, and what should not differ and does."""
+    spreads = [
+        (max(seconds) / min(seconds) - 1, each)
+        for each in setting.measurements
+        if len(seconds := each.metrics.get("process_seconds", ())) > 1 and min(seconds) > 0
+    ]
+    sentences: list[str] = []
+    if spreads:
+        worst, where = max(spreads, key=lambda pair: pair[0])
+        middle = median(spread for spread, _ in spreads)
+        count = len(where.metrics["process_seconds"])
+        sentences.append(
+            f"Median wall times of the {count} processes of a cell differ by {_percent(middle)} (median over cells), "
+            f"at most by {_percent(worst)} ({quoted(where.cell.label)} at K = {where.cell.steps})."
+        )
+    differing = sorted(
+        {
+            name
+            for each in setting.measurements
+            for name, note in each.notes.items()
+            if "differs between processes" in note and name in METRICS
+        }
+    )
+    if differing:
+        sentences.append(f"What should be the same in every process is not: {listed(differing)}.")
+    return sentences
+
+
+def _where(setting: Setting, holds: Callable[[Measurement], bool]) -> str:
+    """Names and values of the variable of the cells of which something holds; empty where there are none."""
+    clauses: list[str] = []
+    alike: dict[tuple[float, ...], list[str]] = {}
+    for curve in setting.curves:
+        values = tuple(_of(curve.placed(), holds))
+        if values:
+            alike.setdefault(values, []).append(curve.label)
+    for values, labels in alike.items():
+        clauses.append(f"{names(labels)} at {setting.variable.at(*values)}")
+    return listed(clauses) if clauses else ""
+
+
+def _of(placed: Iterable[tuple[float, Measurement]], holds: Callable[[Measurement], bool]) -> list[float]:
+    return [value for value, each in placed if each.status is Status.OK and holds(each)]
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share, digits=2)} %"

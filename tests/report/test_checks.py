@@ -1,0 +1,102 @@
+from typing import Any
+
+import pytest
+
+from harness.cell import Measurement, Status
+from harness.expectations import Outcome, Verdict
+from harness.report.checks import State, checks
+from harness.report.settings import settings
+from tests.report.synthetic import measurement, run
+
+
+def found(cells: list[Measurement], what: str, remarks: tuple[str, ...] = (), **manifest: Any) -> tuple[State, str]:
+    runs = [run(cells, **manifest)]
+    (check,) = (each for each in checks(runs, settings(runs), [], remarks) if each.what == what)
+    return check.state, check.found
+
+
+def of(metrics: dict[str, list[float]], **about: Any) -> list[Measurement]:
+    return [measurement(metrics=metrics, **about)]
+
+
+def test_cells_that_failed_or_are_missing() -> None:
+    lost = measurement("MAML", 2, status=Status.OOM, reason="no memory left")
+    assert found([measurement()], "Cells") == (State.GOOD, "All 1 ended well.")
+    assert found([measurement(), lost], "Cells") == (State.CAUTION, "1 of 2 ended well; 1 oom.")
+    missing = found([measurement()], "Cells", planned=["a", measurement().key])
+    assert missing == (State.BAD, "1 of 2 planned have no measurement.")
+
+
+def test_times_are_as_good_as_the_findings_on_them() -> None:
+    timed = of({"wall_seconds": [1.0, 1.0]})
+    assert found(timed, "Wall times")[0] is State.GOOD
+    state, said = found(timed, "Wall times", ("Wall time is drifting for MAML at K = 1 (look for a clock).",))
+    assert (state, said) == (State.CAUTION, "Some are drifting: see the findings for which, and what to do.")
+
+
+def test_leaks_are_told() -> None:
+    assert found(of({"retained_bytes": [0.0, 0.0]}), "Memory from call to call")[0] is State.GOOD
+    state, said = found(of({"retained_bytes": [0.0, 8e6]}), "Memory from call to call")
+    assert state is State.CAUTION
+    assert "MAML 8 MB a call" in said
+
+
+@pytest.mark.parametrize(("error", "state"), [(1e-16, State.GOOD), (1e-3, State.BAD)])
+def test_maml_has_to_be_exact_backprop(error: float, state: State) -> None:
+    assert found(of({"backprop_relative_error": [error]}), "MAML against exact backprop")[0] is state
+    implicit = of({"backprop_relative_error": [0.5]}, estimator="imaml-cg")
+    assert found(implicit, "MAML against exact backprop")[0] is State.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("metrics", "state"),
+    [
+        ({"negative_curvature": [0.0], "smallest_curvature": [0.5]}, State.GOOD),
+        ({"negative_curvature": [1.0]}, State.CAUTION),
+        ({"smallest_curvature": [0.5, -0.5]}, State.CAUTION),
+        ({}, State.UNKNOWN),
+    ],
+)
+def test_the_premise_of_the_implicit_method(metrics: dict[str, list[float]], state: State) -> None:
+    assert found(of(metrics), "Premise of the implicit method")[0] is state
+
+
+@pytest.mark.parametrize(
+    ("forecast", "state", "said"),
+    [
+        (1e6, State.GOOD, "Exact to the byte in 1 cells."),
+        (1.05e6, State.GOOD, "Off by 5.0 % at worst, in 1 cells."),
+        (2e6, State.BAD, "Off by 100 % at worst, in 1 cells."),
+    ],
+)
+def test_the_forecast_has_to_be_near(forecast: float, state: State, said: str) -> None:
+    held = of({"forecast_peak_bytes": [forecast], "peak_bytes": [1e6]})
+    assert found(held, "Memory forecast") == (state, said)
+
+
+def test_uncommitted_changes_are_a_caution() -> None:
+    assert found([measurement()], "Source code")[0] is State.UNKNOWN
+    assert found([measurement()], "Source code", git_revision="a", git_dirty=False)[0] is State.GOOD
+    assert found([measurement()], "Source code", git_revision="a", git_dirty=True)[0] is State.CAUTION
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "state"),
+    [
+        ([Outcome.PASS], State.GOOD),
+        ([Outcome.PASS, Outcome.UNTESTED], State.CAUTION),
+        ([Outcome.UNTESTED, Outcome.FAIL], State.BAD),
+        ([], State.UNKNOWN),
+    ],
+)
+def test_claims_are_as_good_as_the_worst(outcomes: list[Outcome], state: State) -> None:
+    claims = [Verdict(claim="c", bound="b", outcome=outcome, measured="m") for outcome in outcomes]
+    runs = [run([measurement()])]
+    assert checks(runs, settings(runs), claims, [])[0].state is state
+
+
+def test_what_was_not_measured_is_neither_good_nor_bad() -> None:
+    runs = [run([measurement()])]
+    unknown = [each for each in checks(runs, settings(runs), [], []) if each.state is State.UNKNOWN]
+    assert len(unknown) == 9
+    assert not any(each.found for each in unknown)

@@ -1,0 +1,105 @@
+from collections.abc import Callable
+
+from harness.cell import Measurement, Status
+from harness.report.settings import Setting, settings
+from harness.report.verdict import SETTINGS, verdict, verdicts
+from tests.report.synthetic import curve, measurement, memory, run
+
+Numbers = Callable[[int], dict[str, list[float]]]
+
+
+def costs(base: float, slope: float, seconds: float, error: float | None = None) -> Numbers:
+    def at(k: int) -> dict[str, list[float]]:
+        off = {} if error is None else {"backprop_relative_error": [error]}
+        return {"peak_bytes": [base + slope * k], "wall_seconds": [seconds * k], **off}
+
+    return at
+
+
+def only(cells: list[Measurement]) -> Setting:
+    (setting,) = settings([run(cells)])
+    return setting
+
+
+def against(implicit: Numbers, maml: Numbers | None = None) -> list[str]:
+    steps = (1, 2, 4, 8, 16)
+    base = curve("MAML", "maml", steps, maml or costs(50e6, 25e6, 0.1))
+    return verdict(only([*base, *curve("iMAML", "imaml-cg", steps, implicit)]))
+
+
+def test_growth_cost_and_error_are_compared_at_the_largest_steps() -> None:
+    growth, last, advice = against(costs(81e6, 0, 0.095, error=0.06))
+    assert growth == "Peak memory of iMAML is flat at 81 MB (K = 1 to 16); that of MAML grows by 25 MB a step."
+    assert last == (
+        "At K = 16, iMAML needs 18 % of the memory of MAML and 95 % of its time; its gradient is off by 0.060, "
+        "relative to exact backprop."
+    )
+    assert advice == (
+        "iMAML is the smaller from K = 2 on, and about as fast (median over K): choose it where its error is "
+        "acceptable."
+    )
+
+
+def test_slower_means_only_where_memory_binds() -> None:
+    *_, last, advice = against(costs(10e6, 0, 0.3))
+    assert "3.0 times its time" in last
+    assert advice == (
+        "iMAML is the smaller at every K measured, but slower (3.0 times the time, median over K): choose it "
+        "where memory binds."
+    )
+
+
+def test_an_error_that_is_not_known_is_said_to_be() -> None:
+    assert against(costs(10e6, 0, 0.01))[-1] == (
+        "iMAML is the smaller at every K measured, and faster (median over K): choose it where its error, which was "
+        "not measured here, is acceptable."
+    )
+
+
+def test_where_nothing_is_saved_maml_is_the_choice() -> None:
+    assert against(costs(50e6, 24e6, 0.01))[-1] == (
+        "iMAML saves no memory worth the name up to K = 16: here MAML is the choice."
+    )
+
+
+def test_where_maml_failed_is_the_advice() -> None:
+    cells = [
+        *curve("MAML", "maml", (1, 2), memory(1e6, 1e6)),
+        measurement("MAML", 4, status=Status.OOM, reason="no memory left"),
+        *curve("iMAML", "imaml-cg", (1, 2, 4), memory(0, 1e6)),
+    ]
+    assert verdict(only(cells))[-1] == "Where MAML failed, at K = 4, iMAML did not."
+
+
+def test_of_several_implicit_methods_the_smallest_then_the_most_accurate_is_compared() -> None:
+    cells = [
+        *curve("MAML", "maml", (1, 4), costs(1e6, 1e6, 1)),
+        *curve("5 CG", "imaml-cg", (1, 4), costs(1e6, 0, 1, error=0.1), parameters={"cg_steps": 5}),
+        *curve("10 CG", "imaml-cg", (1, 4), costs(1.001e6, 0, 2, error=0.01), parameters={"cg_steps": 10}),
+        *curve("dense", "imaml-dense", (1, 4), costs(9e6, 0, 1, error=0.0)),
+    ]
+    assert verdict(only(cells))[0].startswith("Peak memory of 10 CG is flat")
+
+
+def test_without_a_pair_the_verdict_is_what_was_found() -> None:
+    assert verdict(only(curve("MAML", "maml", (1, 2, 4), memory(1e6, 1e6)))) == [
+        "Peak memory from K = 1 to 4: MAML grows by 1 MB a step."
+    ]
+    errors = curve("MAML", "maml", (1, 2), lambda k: {"implicit_relative_error": [0.1]})
+    assert verdict(only(errors)) == ["Relative error against the exact implicit gradient at K = 2: MAML 0.10."]
+    assert verdict(only([measurement()])) == []
+
+
+def test_settings_with_a_pair_come_first_and_not_all_are_told() -> None:
+    lone = [
+        cell
+        for dim in range(SETTINGS + 1)
+        for cell in curve("MAML", "maml", (1, 2, 4), memory(1e6, 1e6), problem={"name": f"p{dim}", "parameters": {}})
+    ]
+    pair = [
+        *curve("MAML", "maml", (1, 2), memory(1e6, 1e6), tasks=9),
+        *curve("iMAML", "imaml-cg", (1, 2), memory(0, 1e6), tasks=9),
+    ]
+    told = verdicts(settings([run([*lone, *pair])]))
+    assert len(told) == SETTINGS
+    assert told[0][0].facts["tasks"] == "9 tasks"
