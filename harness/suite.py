@@ -15,7 +15,9 @@ from typing import Any
 from harness import cell as cells
 from harness.cell import Cell, Part, Value
 from harness.errors import BadInput, unknown
+from harness.expectation import Expectation, names
 from harness.manifest import SuiteIdentity
+from harness.suite_expect import expectations
 from harness.suite_files import find_suite
 from harness.suite_schema import (
     EstimatorTable,
@@ -77,6 +79,8 @@ class Study:
                 references=self.measure.references,
                 min_samples=self.measure.min_samples,
                 min_seconds=self.measure.min_seconds,
+                max_seconds=self.measure.max_seconds,
+                precision=self.measure.precision,
                 time_limit_seconds=self.measure.time_limit_seconds,
                 studies=(cells.Study(title=self.title, x=self.x, label=label),) if self.title else (),
             )
@@ -102,6 +106,8 @@ class Suite:
     """SHA-256 of the file's text."""
     studies: tuple[Study, ...]
     """In the file's order."""
+    expectations: tuple[Expectation, ...] = ()
+    """What it claims, in the file's order."""
 
     @property
     def name(self) -> str:
@@ -139,7 +145,7 @@ class Suite:
             known = found.get(new.key)
             also = {"studies": (*known.studies, *new.studies)} if known else {}
             found[new.key] = known.model_copy(update=also) if known else new
-        return [each for each in found.values() if wanted & _names(each)]
+        return [each for each in found.values() if wanted & names(each)]
 
     def _wanted(self, estimators: Sequence[str] | None) -> set[str]:
         configurations = [each for study in self.studies for each in study.configurations]
@@ -152,10 +158,6 @@ class Suite:
         if not estimators:
             raise BadInput(f"no estimator of suite '{self.name}' is chosen: nothing to measure")
         return set(estimators)
-
-
-def _names(cell: Cell) -> set[str]:
-    return {cell.estimator.name, cell.label, *(study.label for study in cell.studies)}
 
 
 def load_suite(suite: str | Path) -> Suite:
@@ -174,13 +176,20 @@ def load_suite(suite: str | Path) -> Suite:
         raise BadInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not UTF-8 text (byte {error.start})") from error
+    studies = _studies(table.study, str(path))
     return Suite(
         path=path,
         title=table.title,
         description=table.description,
         digest=hashlib.sha256(content).hexdigest(),
-        studies=_studies(table.study, str(path)),
+        studies=studies,
+        expectations=expectations(table.expect, _cells_anywhere(studies), str(path)) if table.expect else (),
     )
+
+
+def _cells_anywhere(studies: Sequence[Study]) -> list[Cell]:
+    """The cells of every device there are inner steps for."""
+    return [cell for study in studies for device in study.grid.devices() for cell in study.cells(device, 1, None)]
 
 
 def _studies(tables: Sequence[StudyTable], path: str) -> tuple[Study, ...]:

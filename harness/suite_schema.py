@@ -1,10 +1,8 @@
 """What a suite file may say, and how it is told when it says something else."""
 
-import json
-import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, TypeAlias, TypeVar, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -18,81 +16,24 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from harness.cell import Dtype, Model, Pass, Reference
+from harness.cell import Dtype, Pass, Reference
 from harness.errors import BadInput, unknown
 from harness.registry import ESTIMATORS, PROBLEMS
+from harness.suite_expect import BoundsTable, ExpectTable
+from harness.suite_values import (
+    Counts,
+    Parameter,
+    PositiveInt,
+    Table,
+    Text,
+    known,
+    listed,
+    some_listed,
+    without_repeats,
+    written,
+)
 
-T = TypeVar("T")
 Location: TypeAlias = tuple[int | str, ...]
-
-
-def _written(value: object) -> str:
-    """A value about as the suite file writes it, on one line, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _listed(value: object) -> tuple[object, ...]:
-    """A scalar stands for a list of one."""
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-def _some_listed(value: object) -> tuple[object, ...]:
-    if not (items := _listed(value)):
-        raise ValueError("the list is empty")
-    return items
-
-
-def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys(values))
-
-
-def _ascending(values: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(set(values)))
-
-
-def _positive(value: object) -> object:
-    if type(value) is not int or value < 1:  # True is an int, but not a number of steps
-        raise ValueError(f"{_written(value)} is not a positive whole number")
-    return value
-
-
-def _known(kind: str, names: Callable[[], Iterable[str]]) -> BeforeValidator:
-    def check(value: object) -> object:
-        if value not in (known := list(names())):
-            raise ValueError(str(unknown(kind, str(value), known)))
-        return value
-
-    return BeforeValidator(check)
-
-
-def _parameter(list_depth: int) -> BeforeValidator:
-    """Checks for a finite scalar, or non-empty lists of them nested at most ``list_depth`` deep."""
-
-    def check(value: object, depth: int = list_depth) -> object:
-        if isinstance(value, list) and depth > 0:
-            for item in _some_listed(value):
-                check(item, depth - 1)
-        elif not isinstance(value, bool | int | float | str):
-            raise ValueError(f"{_written(value)} is not a number, a string or a boolean")
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f"{_written(value)} is not a finite number")
-        return value
-
-    return BeforeValidator(lambda value: check(value))
-
-
-PositiveInt = Annotated[int, BeforeValidator(_positive)]
-Text = Annotated[str, Field(min_length=1)]
-Counts = Annotated[tuple[PositiveInt, ...], AfterValidator(_ascending), BeforeValidator(_some_listed)]
-Parameter = Annotated[Any, _parameter(list_depth=2)]
-"""A list is a grid axis, so a parameter that is itself a list lies one deeper: ``hidden = [[40, 40]]``."""
-
-
-class Table(Model):
-    """A table of the file, typed as strictly as TOML is: ``true`` is not 1 and ``2.0`` is not 2."""
-
-    model_config = ConfigDict(strict=True)
 
 
 class ProblemTable(Table):
@@ -101,7 +42,7 @@ class ProblemTable(Table):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Parameter]  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    name: Annotated[str, _known("problem", PROBLEMS.names)]
+    name: Annotated[str, known("problem", PROBLEMS.names)]
 
 
 class InnerTable(Table):
@@ -118,7 +59,7 @@ class EstimatorTable(Table):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Parameter]  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    name: Annotated[str, _known("estimator", ESTIMATORS.names)]
+    name: Annotated[str, known("estimator", ESTIMATORS.names)]
     label: Text | None = None
 
 
@@ -141,29 +82,37 @@ class GridTable(Table):
     ]
     tasks: Counts = (1,)
     dtype: Annotated[
-        tuple[Annotated[Dtype, _known("dtype", lambda: get_args(Dtype))], ...],
-        AfterValidator(_unique),
-        BeforeValidator(_some_listed),
+        tuple[Annotated[Dtype, known("dtype", lambda: get_args(Dtype))], ...],
+        AfterValidator(without_repeats),
+        BeforeValidator(some_listed),
     ] = ("float32",)
     seed: Annotated[int, Field(ge=0)] = 0
     draws: PositiveInt = 1
+
+    def devices(self) -> tuple[str, ...]:
+        """One of each kind that there are inner steps for."""
+        if not isinstance(self.steps, StepsByDevice):
+            return ("cpu",)
+        return (*(("cpu",) if self.steps.cpu else ()), *(("cuda:0",) if self.steps.cuda else ()))
 
 
 class MeasureTable(Table):
     """``[measure]``: what is measured at each point, and for how long."""
 
     passes: Annotated[
-        tuple[Annotated[Pass, _known("pass", lambda: get_args(Pass))], ...],
-        AfterValidator(_unique),
-        BeforeValidator(_some_listed),
-    ] = ("memory", "counters", "time")
+        tuple[Annotated[Pass, known("pass", lambda: get_args(Pass))], ...],
+        AfterValidator(without_repeats),
+        BeforeValidator(some_listed),
+    ] = ("memory", "counters", "time", "phases")
     references: Annotated[
-        tuple[Annotated[Reference, _known("reference", lambda: get_args(Reference))], ...],
-        AfterValidator(_unique),
-        BeforeValidator(_listed),
+        tuple[Annotated[Reference, known("reference", lambda: get_args(Reference))], ...],
+        AfterValidator(without_repeats),
+        BeforeValidator(listed),
     ] = ()
     min_samples: PositiveInt = 3
     min_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
+    max_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
+    precision: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
     time_limit_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
 
 
@@ -174,7 +123,7 @@ class StudyTable(Table):
     x: Text = "steps"
     problem: ProblemTable
     inner: InnerTable = InnerTable()
-    estimator: Annotated[tuple[EstimatorTable, ...], BeforeValidator(_some_listed)]
+    estimator: Annotated[tuple[EstimatorTable, ...], BeforeValidator(some_listed)]
     grid: GridTable
     measure: MeasureTable = MeasureTable()
 
@@ -184,7 +133,8 @@ class SuiteTable(Table):
 
     title: Text
     description: str = ""
-    study: Annotated[tuple[StudyTable, ...], BeforeValidator(_some_listed)]
+    study: Annotated[tuple[StudyTable, ...], BeforeValidator(some_listed)]
+    expect: Annotated[tuple[ExpectTable, ...], BeforeValidator(listed)] = ()
 
 
 _CLOSED_TABLES: dict[str, tuple[str, ...]] = {
@@ -195,6 +145,9 @@ _CLOSED_TABLES: dict[str, tuple[str, ...]] = {
         for name, table in (("inner", InnerTable), ("grid", GridTable), ("measure", MeasureTable))
     },
     "grid.steps": tuple(StepsByDevice.model_fields),
+    "expect": tuple(ExpectTable.model_fields),
+    "expect.slope": tuple(BoundsTable.model_fields),
+    "expect.exponent": tuple(BoundsTable.model_fields),
 }
 
 _WORDING = {
@@ -238,9 +191,9 @@ def parse_steps(steps: Iterable[int]) -> tuple[int, ...]:
 
 def _spread(written: Mapping[str, Any]) -> dict[str, Any]:
     """The file with every study complete in itself."""
-    head = {name: written[name] for name in ("title", "description") if name in written}
+    head = {name: written[name] for name in ("title", "description", "expect") if name in written}
     top = {name: value for name, value in written.items() if name not in (*head, "study")}
-    studies = _listed(written.get("study", {}))
+    studies = listed(written.get("study", {}))
     return head | {"study": [_over(top, each) if isinstance(each, dict) else each for each in studies]}
 
 
@@ -269,7 +222,7 @@ def _place(details: ErrorDetails, written: Mapping[str, Any]) -> Location:
     if location[:1] != ("study",) or len(location) < 2:
         return location
     study, *inside = location[1:]
-    at: Any = _listed(written["study"])[int(study)] if "study" in written else None
+    at: Any = listed(written["study"])[int(study)] if "study" in written else None
     for part in inside[:-1] if details["type"] == "missing" else inside:
         try:
             at = at[part]
@@ -281,7 +234,7 @@ def _place(details: ErrorDetails, written: Mapping[str, Any]) -> Location:
 def _dotted(location: Location) -> str:
     """``estimator[1].cg_steps``, without the position in a list of values at the end."""
     names = list(location)
-    while names and isinstance(names[-1], int) and names[-2:-1] not in (["estimator"], ["study"]):
+    while names and isinstance(names[-1], int) and names[-2:-1] not in (["estimator"], ["study"], ["expect"]):
         names.pop()
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in names).removeprefix(".")
 
@@ -296,8 +249,8 @@ def _explained(details: Mapping[str, Any]) -> str:
         *table, name = details["loc"]
         if table[:1] == ["study"]:
             table = table[2:] or ["study"]
-        return str(unknown("key", name, _CLOSED_TABLES[_dotted(tuple(table))]))
-    value = _written(details["input"])
+        return str(unknown("key", name, _CLOSED_TABLES[".".join(part for part in table if isinstance(part, str))]))
+    value = written(details["input"])
     if kind in _WORDING:
         return f"{value} is not {_WORDING[kind].format(**context)}"
     return f"{details['msg']}, not {value}"

@@ -3,9 +3,12 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from harness.cli import app
 from harness.report.findings import findings
 from harness.report.settings import settings
 from harness.store import load_run
@@ -19,7 +22,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" not in code])
 def test_python_runs_as_pasted(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
@@ -27,18 +30,32 @@ def test_python_runs_as_pasted(code: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert {"result", "frame", "report"} & names.keys()
 
 
+def test_tests_pass_as_pasted(pytester: pytest.Pytester) -> None:
+    [code] = [code for code in blocks("python") if "def test_" in code]
+    pytester.makepyfile(test_pasted=code)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", "--metagrad-report")
+    result.assert_outcomes(passed=code.count("def test_"))
+
+
 def test_the_suite_is_one(tmp_path: Path) -> None:
-    [text] = blocks("toml")
+    suite_text, expectations = blocks("toml")
     path = tmp_path / "my.toml"
-    path.write_text(text)
-    cells = load_suite(path).cells("cpu", 1)
-    assert len(cells) == 4 * 3
+    path.write_text(suite_text)
+    assert len(load_suite(path).cells("cpu", 1)) == 5 * 3
+    path.write_text(suite_text + expectations)
+    assert [each.estimators for each in load_suite(path).expectations] == [("maml",), ("imaml-cg",), ("maml",)]
 
 
-def test_every_command_is_one() -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("imaml-bench")]
-    verbs = [shlex.split(line, comments=True)[1] for line in lines]
-    assert verbs == ["list", "plan", "run", "run", "report", "validate", "validate"]
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line.startswith("imaml-bench")]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_is_one(line: str) -> None:
+    group: Any = typer.main.get_command(app)
+    verb, *arguments = shlex.split(line.partition(" > ")[0], comments=True)[1:]
+    context = group.commands[verb].make_context(verb, arguments)
+    assert context.args == []
 
 
 def test_findings_are_those_of_the_published_run() -> None:

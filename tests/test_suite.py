@@ -468,7 +468,7 @@ def test_fig2b():
     cells = fig2b.cells("cuda:0", 2)
     assert sorted({c.steps for c in cells}) == [2**power for power in range(9)]
     assert {(c.dtype, c.measure, c.time_limit_seconds) for c in cells} == {
-        ("float32", ("memory", "counters", "time"), 600.0)
+        ("float32", ("memory", "counters", "time", "phases"), 600.0)
     }
 
 
@@ -477,7 +477,8 @@ def test_ci_is_small_and_measures_everything():
     assert [(c.steps, c.label) for c in cells] == [
         (k, label) for k in (1, 2, 4) for label in ("MAML", "MAML, replay", "iMAML, 5 CG steps")
     ]
-    assert {(c.measure, c.references) for c in cells} == {(("accuracy", "memory", "counters", "time"), ("backprop",))}
+    everything = ("accuracy", "memory", "counters", "time", "phases")
+    assert {(c.measure, c.references) for c in cells} == {(everything, ("backprop",))}
 
 
 def test_accuracy_goes_over_everything_the_error_depends_on():

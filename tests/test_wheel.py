@@ -48,6 +48,7 @@ def test_the_wheel_holds_the_package_and_nothing_of_the_checkout(installed: Path
     assert package.parent == suites.parent
     assert not package.is_relative_to(ROOT)
     assert (package.parent / "report" / "page.html.j2").is_file()
+    assert (package.parent / "schemas" / "measurement-v3.schema.json").is_file()
     assert {path.name for path in (ROOT / "suites").iterdir() if path.is_file()} == {
         path.name for path in suites.iterdir() if path.is_file()
     }

@@ -7,8 +7,8 @@ import sys
 
 import typer
 
+from harness.cli import check, compare, doctor, export, frontier, history, plan, report, run, validate
 from harness.cli import list as list_verb
-from harness.cli import plan, report, run, validate
 from harness.errors import BadInput
 
 EXIT_CODES = """
@@ -24,8 +24,14 @@ app = typer.Typer(
 )
 app.command(name="run", epilog=EXIT_CODES)(run.run)
 app.command(name="report")(report.report)
+app.command(name="check", epilog=check.EXIT_CODES)(check.check)
+app.command(name="export")(export.export)
+app.command(name="compare", epilog=compare.EXIT_CODES)(compare.compare)
+app.command(name="history")(history.history)
 app.command(name="plan")(plan.plan)
+app.command(name="frontier")(frontier.frontier)
 app.command(name="validate", epilog=validate.EXIT_CODES)(validate.validate)
+app.command(name="doctor", epilog=doctor.EXIT_CODES)(doctor.doctor)
 app.command(name="list")(list_verb.list_parts)
 
 

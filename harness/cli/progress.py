@@ -32,6 +32,7 @@ class Quiet:
 
     def __init__(self) -> None:
         self.failed = 0
+        self.skipped = 0
         self.finished = 0
         self.before = 0
         self.total = 0
@@ -49,13 +50,16 @@ class Quiet:
     def measured(self, measurement: Measurement) -> None:
         """A cell has ended."""
         self.finished += 1
-        self.failed += measurement.status is not Status.OK
+        self.skipped += measurement.status is Status.SKIPPED
+        self.failed += measurement.status not in (Status.OK, Status.SKIPPED)
 
     def summary(self) -> str:
         """What the run came to, in words."""
-        words = f"{self.finished} of {self.total} cells measured"
+        words = f"{self.finished - self.skipped} of {self.total} cells measured"
         if self.before:
             words += f", {self.before} were there already"
+        if self.skipped:
+            words += f", {self.skipped} skipped"
         return words + (f", {self.failed} failed" if self.failed else "")
 
 

@@ -1,6 +1,7 @@
 """``imaml-bench run``."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -24,22 +25,33 @@ def run(
     steps: StepsOption = None,
     estimator: EstimatorOption = None,
     threads: ThreadsOption = None,
+    repeat: Annotated[int, typer.Option("--repeat", help="Processes to measure each cell in.", min=1)] = 1,
+    trace: Annotated[bool, typer.Option("--trace", help="Record each cell's memory over time.")] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip/--no-skip", help="Leave out cells forecast not to fit in the memory that is free.")
+    ] = True,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Measure a suite; the same command goes on where an earlier run stopped.
 
-    Failed cells are tried again. Results are on disk before the next cell starts.
+    Failed cells are tried again. Results are on disk before the next cell starts. In the end, what the suite expects
+    is checked; failed cells go before failed expectations in the exit code.
     """
+    from harness.ci.github import append_summary, commands_stopped
+    from harness.ci.summary import run_summary, verdicts_summary
     from harness.cli.progress import listener_for
+    from harness.cli.verdicts import tell
+    from harness.expectations import passed, verdicts
     from harness.measure import run as measure_suite
     from harness.suite import load_suite
 
-    folder = out or Path("runs") / load_suite(suite).name
+    named = load_suite(suite)
+    folder = out or Path("runs") / named.name
     listener = listener_for(as_json=as_json, quiet=quiet, terminal=sys.stderr.isatty())
     try:
-        with listener:
-            measure_suite(
+        with nullcontext() if as_json else commands_stopped(), listener:
+            measured = measure_suite(
                 suite,
                 folder,
                 device=device,
@@ -47,10 +59,16 @@ def run(
                 estimators=estimator,
                 threads=threads,
                 listener=listener,
+                repeats=repeat,
+                trace=trace,
+                skip=skip,
             )
     except KeyboardInterrupt:
         print("imaml-bench: interrupted; the same command goes on from here", file=sys.stderr)
         raise typer.Exit(130) from None
+    found = verdicts(measured, named.expectations)
+    tell(found, as_json=as_json, quiet=quiet, suite=named.path)
+    append_summary(lambda: verdicts_summary(named.name, found) + run_summary([measured]))
     if not (quiet or as_json):
         print(f"{listener.summary()}; see them with: imaml-bench report {folder}")
-    raise typer.Exit(3 if listener.failed else 0)
+    raise typer.Exit(3 if listener.failed else 0 if passed(found) else 1)

@@ -29,6 +29,7 @@ dtype = "float64"
 passes = ["accuracy", "memory", "counters", "time"]
 references = ["backprop", "implicit"]
 min_seconds = 0
+max_seconds = 0
 """
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,6 +1,7 @@
 """``imaml-bench run`` as a user meets it: what it prints, leaves behind and exits with."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from harness.store import load_run
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -80,6 +83,37 @@ def test_failed_cells_exit_with_3_and_are_tried_again(bench: Command, suite: Pat
         assert "diverged  the meta-gradient is not finite at K = 4" in done.stdout
         assert done.stdout.splitlines()[-1].startswith("1 of 1 cells measured, 1 failed")
     assert len(keys(tmp_path / "out")) == 2
+
+
+def test_a_cell_forecast_not_to_fit_is_skipped(bench: Command, suite: Path, tmp_path: Path) -> None:
+    done = bench("run", suite, "--out", "out", "--estimator", "maml", "--steps", "1,2000000000")
+    assert done.returncode == 0
+    assert re.search(r"K=2000000000 MAML +skipped  forecast [\d.]+ [GT]B of [\d.]+ [GT]B", done.stdout)
+    assert done.stdout.splitlines()[-1].startswith("1 of 2 cells measured, 1 skipped")
+    skipped = json.loads((tmp_path / "out" / "measurements.jsonl").read_text().splitlines()[1])
+    assert skipped["status"] == "skipped"
+    assert list(skipped["metrics"]) == ["forecast_peak_bytes"]
+
+
+def test_every_process_of_a_cell_is_kept(bench: Command, suite: Path, tmp_path: Path) -> None:
+    done = bench("run", suite, "--out", "out", "--steps", "1", "--repeat", "2")
+    assert done.stdout.splitlines()[-1].startswith("4 of 4 cells measured")
+    done = bench("run", suite, "--out", "out", "--steps", "1", "--repeat", "3")
+    assert done.stdout.splitlines()[-1].startswith("2 of 6 cells measured, 4 were there already")
+    lines = (tmp_path / "out" / "measurements.jsonl").read_text().splitlines()
+    assert [json.loads(line)["repeat"] for line in lines] == [0, 0, 1, 1, 2, 2]
+    run = load_run(tmp_path / "out")
+    assert run.manifest.repeats == 3
+    assert run.notices == []
+    assert [len(each.metrics["process_seconds"]) for each in run.measurements] == [3, 3]
+    assert all(each.notes.keys().isdisjoint(["flops", "peak_bytes"]) for each in run.measurements)
+
+
+def test_a_trace_is_left_in_the_run(bench: Command, suite: Path, tmp_path: Path) -> None:
+    bench("run", suite, "--out", "out", "--steps", "2", "--estimator", "maml", "--trace")
+    [key] = keys(tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out" / "traces").iterdir())
+    assert names == [f"{key}.profile.json.gz", f"{key}.timeline.json"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What continuous integration is told: summaries, annotations, test reports."""

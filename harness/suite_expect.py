@@ -1,0 +1,174 @@
+"""``[[expect]]``: what a suite file may claim, and how it becomes an expectation."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, get_args
+
+from pydantic import BeforeValidator, Field
+
+from harness.cell import METRICS, Cell, Status
+from harness.errors import BadInput, unknown
+from harness.expectation import Bounds, ClaimedLaw, Expectation, axis, is_measured, metric_of, names
+from harness.suite_values import Parameter, Table, Text, Texts, known, listed, without_repeats, written
+from harness.units import parse_bytes
+
+
+def _number_or_size(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{written(value)} is not a number, nor a size such as '24 MB'")
+    if not isinstance(value, str) and not math.isfinite(value):
+        raise ValueError(f"{written(value)} is not a finite number")
+    return value
+
+
+Number = Annotated[Any, BeforeValidator(_number_or_size)]
+"""A string is a size: "24 MB"."""
+
+
+class BoundsTable(Table):
+    """``{ min = 1, max = 2 }``, or ``{ equals = 3, within = 0.01 }``."""
+
+    min: Number | None = None
+    max: Number | None = None
+    equals: Number | None = None
+    within: float | None = None
+    """Largest distance from ``equals``, relative to it."""
+
+
+class ExpectTable(BoundsTable):
+    """A claim: which cells, and what of them. Bounds beside it are those of every cell's number."""
+
+    claim: Text | None = None
+    estimator: Texts = ()
+    study: Text | None = None
+    at: dict[str, Parameter] = Field(default_factory=dict[str, Any])
+    metric: Annotated[str, known("metric", lambda: METRICS)] | None = None
+    ratio_to: Text | None = None
+    law: Annotated[ClaimedLaw, known("law", lambda: get_args(ClaimedLaw))] | None = None
+    slope: BoundsTable | None = None
+    exponent: BoundsTable | None = None
+    status: Annotated[
+        tuple[Annotated[Status, BeforeValidator(Status), known("status", lambda: list(Status))], ...],
+        BeforeValidator(listed),
+    ] = ()
+
+
+def expectations(tables: Iterable[ExpectTable], cells: Sequence[Cell], path: str) -> tuple[Expectation, ...]:
+    """The claims of a suite's tables.
+
+    Args:
+        tables: In the file's order.
+        cells: Every cell the suite has on any device: a claim must be about some of them.
+        path: The file, to begin a message with.
+
+    Raises:
+        BadInput: A claim demands nothing, or something that cannot be told or is not fit for a gate; it names an
+            estimator, study, axis or value that the suite does not have, or a metric it does not measure.
+    """
+    return tuple(_expectation(table, cells, f"{path}: expect[{index}]") for index, table in enumerate(tables))
+
+
+def _expectation(table: ExpectTable, cells: Sequence[Cell], where: str) -> Expectation:
+    _require_demand(table, where)
+    unit = metric_of(table.metric).unit if table.metric else "1"
+    found = Expectation(
+        claim="",
+        estimators=table.estimator,
+        study=table.study,
+        at={name: _values(value) for name, value in table.at.items()},
+        metric=table.metric,
+        ratio_to=table.ratio_to,
+        value=_bounds(table, "1" if table.ratio_to else unit, where),
+        law=table.law,
+        slope=_bounds(table.slope, unit, f"{where}.slope"),
+        exponent=_bounds(table.exponent, "1", f"{where}.exponent"),
+        status=without_repeats(table.status),
+    )
+    _require_cells(found, cells, where)
+    return found.model_copy(update={"claim": table.claim or found.words()})
+
+
+def _require_demand(table: ExpectTable, where: str) -> None:
+    bounds = any(each is not None for each in (table.min, table.max, table.equals))
+    in_steps = {"law": table.law, "slope": table.slope, "exponent": table.exponent}
+    over_steps = next((name for name, value in in_steps.items() if value is not None), None)
+    if table.status and (table.metric or table.ratio_to or bounds or over_steps):
+        raise BadInput(f"{where}: a claim is about the status or about a metric; write two")
+    if table.status:
+        return
+    if table.metric is None:
+        raise BadInput(f"{where}.metric: missing")
+    if not bounds and over_steps is None:
+        raise BadInput(f"{where}: nothing is demanded; say min, max, equals, law, slope, exponent or status")
+    if table.ratio_to and over_steps:
+        raise BadInput(f"{where}.{over_steps}: a ratio takes min, max or equals only")
+    if not table.ratio_to and not METRICS[table.metric].deterministic:
+        raise BadInput(f"{where}.metric: '{table.metric}' differs from run to run; gate it as a ratio (add ratio_to)")
+
+
+def _bounds(table: BoundsTable | None, unit: str, where: str) -> Bounds | None:
+    if table is None:
+        return None
+    low, high, middle = (_number(getattr(table, name), unit, f"{where}.{name}") for name in ("min", "max", "equals"))
+    if table.within is not None and (middle is None or table.within < 0):
+        raise BadInput(f"{where}.within: goes with equals, and is at least 0")
+    if middle is not None:
+        if (low, high) != (None, None):
+            raise BadInput(f"{where}.equals: goes with within, not with min and max")
+        room = abs(middle) * (table.within or 0.0)
+        low, high = middle - room, middle + room
+    if low is not None and high is not None and low > high:
+        raise BadInput(f"{where}.min: {written(table.min)} is above max = {written(table.max)}")
+    if low is None and high is None:
+        if isinstance(table, ExpectTable):
+            return None
+        raise BadInput(f"{where}: say min, max or equals")
+    return Bounds(min=low, max=high)
+
+
+def _number(value: Number | None, unit: str, where: str) -> float | None:
+    if not isinstance(value, str):
+        return value
+    if unit != "B":
+        raise BadInput(f"{where}: {written(value)} is not a number")
+    try:
+        return float(parse_bytes(value))
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _require_cells(of: Expectation, cells: Sequence[Cell], where: str) -> None:
+    """Narrow the suite's cells condition by condition, so that the first one none of them meets is named."""
+    every = {name for cell in cells for name in names(cell)}
+    for key, given in (("estimator", of.estimators), ("ratio_to", (of.ratio_to,) if of.ratio_to else ())):
+        for name in given:
+            if name not in every:
+                raise BadInput(f"{where}.{key}: {unknown('estimator of the suite', name, every)}")
+    titles = {study.title for cell in cells for study in cell.studies}
+    if of.study is not None and of.study not in titles:
+        why = unknown("study", of.study, titles) if titles else "the suite has no [[study]] table"
+        raise BadInput(f"{where}.study: {why}")
+    about = of.model_copy(update={"at": {}, "metric": None})
+    left = [cell for cell in cells if about.selects(cell)]
+    for name, values in of.at.items():
+        axes = {"steps", "tasks", "dtype"}.union(*(_parameters(cell) for cell in left))
+        if name not in axes:
+            raise BadInput(f"{where}.at: {unknown('axis', name, axes)}")
+        there = list(dict.fromkeys(written(axis(cell, name)) for cell in left if axis(cell, name) is not None))
+        for value in values:
+            if not any(axis(cell, name) == value for cell in left):
+                raise BadInput(f"{where}.at.{name}: no cell has {written(value)}; there are {', '.join(there)}")
+        left = [cell for cell in left if axis(cell, name) in values]
+    if of.metric is not None and not any(is_measured(cell, of.metric) for cell in left):
+        what = ", ".join(of.estimators) or "any estimator"
+        raise BadInput(f"{where}.metric: no pass or reference of [measure] gives '{of.metric}' of {what}")
+    if of.ratio_to and not any(of.is_reference(other, cell) for cell in left for other in cells):
+        raise BadInput(f"{where}.ratio_to: no cell of '{of.ratio_to}' has the problem and inner steps of another's")
+
+
+def _parameters(cell: Cell) -> set[str]:
+    return {*cell.problem.parameters, *cell.estimator.parameters}
