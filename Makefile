@@ -13,7 +13,7 @@ BENCH := $(BIN)/imaml-bench
 
 demo: $(VENV)/installed
 	$(BENCH) run fig2a --out $(OUT)/fig2a
-	$(BENCH) run fig2b --out $(OUT)/fig2b
+	$(BENCH) run fig2b --steps 1,2,4,8 --out $(OUT)/fig2b
 	$(BENCH) report $(OUT)/fig2a $(OUT)/fig2b --out $(OUT)/report
 
 test: $(VENV)/installed-dev lint

@@ -68,6 +68,22 @@ def test_findings_are_those_of_the_published_run() -> None:
     assert [sentence for sentence in quoted if sentence not in computed] == []
 
 
+@pytest.mark.parametrize("folder", sorted(path for path in (ROOT / "reports").iterdir() if path.is_dir()), ids=str)
+def test_every_report_is_in_the_index_as_it_was_made(folder: Path) -> None:
+    index = (ROOT / "reports" / "README.md").read_text().splitlines()
+    [line] = [line for line in index if line.startswith(f"| [{folder.name}]")]
+    manifest = load_run(folder / "fig2b").manifest
+    machine = manifest.machine
+    for told in (
+        machine.device_name,
+        manifest.created_at[:10],
+        f"torch {machine.torch}",
+        f"imaml-bench {machine.harness}",
+    ):
+        assert told in line
+    assert not manifest.git_dirty
+
+
 def test_links_lead_somewhere() -> None:
     targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
     assert targets
