@@ -162,7 +162,7 @@ class Estimator(ABC):
         return BatchMetaGradient(grad, estimate.query_loss.mean(0), objective.counts)
 
     def memory_variables(self, steps: int) -> tuple[int, ...]:
-        """What peak memory at K = ``steps`` is affine in, from K = 2 on, for the forecast of it.
+        """What peak memory at K = ``steps`` is affine in, from K = 3 on, for the forecast of it.
 
         K by default, which includes memory that does not depend on it. Where K is not it, whole numbers that are; none
         where memory is the same from K = 2 on.

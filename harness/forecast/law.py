@@ -11,6 +11,8 @@ from harness.forecast.live import Kernel, Record, Site
 Variables = tuple[int, ...]
 """What memory is affine in, at some number of inner steps."""
 
+FIRST_SAMPLE = 3
+"""Fewest steps of a run that a law is fitted to: the first step of momentum holds less than the others."""
 LARGEST_SAMPLE = 9
 """Most steps of a run that a law is fitted to."""
 TOLERANCE = 0.002
@@ -28,9 +30,9 @@ class Samples:
 
 
 def choose(variables: Callable[[int], Variables]) -> Samples:
-    """The least numbers of steps, from 2 on, whose variables span those of all larger ones, and one to check with."""
+    """The least numbers of steps, from 3 on, whose variables span those of all larger ones, and one to check with."""
     fitted: list[int] = []
-    for steps in range(2, LARGEST_SAMPLE):
+    for steps in range(FIRST_SAMPLE, LARGEST_SAMPLE):
         if not spanned([variables(each) for each in fitted], variables(steps)):
             fitted.append(steps)
     larger = [variables(steps) for steps in range(LARGEST_SAMPLE, 2 * LARGEST_SAMPLE)]
@@ -39,7 +41,7 @@ def choose(variables: Callable[[int], Variables]) -> Samples:
         if all(spanned(others, row) for row in larger):
             fitted.remove(steps)
     rows = [variables(each) for each in fitted]
-    spare = (steps for steps in range(2, LARGEST_SAMPLE + 1) if steps not in fitted)
+    spare = (steps for steps in range(FIRST_SAMPLE, LARGEST_SAMPLE + 1) if steps not in fitted)
     return Samples(tuple(fitted), next((steps for steps in spare if spanned(rows, variables(steps))), None))
 
 
@@ -84,10 +86,14 @@ class Law:
         return round(max(self.lines(variables).values()))
 
     def holds(self, variables: Variables, record: Record) -> bool:
-        """Whether the run at ``variables`` went as the law says, at every site that comes near the peak."""
+        """Whether the run at ``variables`` went as the law says, at every site that may be the peak's at many steps.
+
+        Those are the sites near the largest that grows: a larger one that does not is overtaken.
+        """
         lines = self.lines(variables)
-        peak = peak_of(record, self.kernels)
         seen = {site: before + self.kernels[site[1]] for site, before in record.before.items()}
+        growing = [nbytes for site, nbytes in seen.items() if len(set(self.sites.get(site, ()))) != 1]
+        peak = max(growing, default=max(seen.values()))
         near = {site: nbytes for site, nbytes in seen.items() if nbytes > peak / 2}
         return all(abs(lines.get(site, 0) - nbytes) <= TOLERANCE * peak for site, nbytes in near.items())
 

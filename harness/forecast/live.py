@@ -21,6 +21,8 @@ _DEVICE = torch.ops.prim.device.default
 ROUNDS = 3
 """Rounds of a loop whose rounds hold the same."""
 
+A_NUMBER = 3.0
+"""What stands for a number nobody knows: not 1, which kernels multiply by without holding anything."""
 BLOCK_BYTES = {"cpu": 1, "cuda": 512}
 """What an allocation is rounded up to a multiple of, by kind of device."""
 
@@ -71,8 +73,8 @@ def recording(device_type: str) -> Generator[Record]:
     """Record the bytes live at each kernel called within the block; what is there before does not count.
 
     To be entered within a ``FakeTensorMode``. Nothing has a value there, so a truth that is read back from the device
-    is False and a number is 1. The harness's own code asks in such a way that no is the usual answer: an iteration has
-    not converged, nothing is out of its range, a line search needs no further trial.
+    is False, a whole number 1 and any other :data:`A_NUMBER`. The harness's own code asks in such a way that no is the
+    usual answer: an iteration has not converged, nothing is out of its range, a line search needs no further trial.
     """
     live = _Live(BLOCK_BYTES.get(device_type, 1), _sole_references())
     with listening(live.mark), shortened(ROUNDS), live:
@@ -102,7 +104,7 @@ class _Live(TorchDispatchMode):
             self.node_ended = True  # the engine asks after each node for the devices of what it returned
             return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default:
-            return False if args[0].dtype == torch.bool else 1.0 if args[0].is_floating_point() else 1
+            return False if args[0].dtype == torch.bool else A_NUMBER if args[0].is_floating_point() else 1
         if func is _ADD and self.node_ended and self._accumulates(args[0]):
             return self._accumulate(args)
         self.node_ended = False

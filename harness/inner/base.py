@@ -45,7 +45,7 @@ class InnerSolver(ABC):
         """
 
     def memory_variables(self, steps: int) -> tuple[int, ...]:
-        """What the solver's peak memory at K = ``steps`` is affine in, from K = 2 on: K, unless it says otherwise."""
+        """What the solver's peak memory at K = ``steps`` is affine in, from K = 3 on: K, unless it says otherwise."""
         return (steps,)
 
 

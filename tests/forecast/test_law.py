@@ -18,11 +18,11 @@ def steps_alone(steps: int) -> Variables:
 
 
 def test_a_line_needs_two_runs_and_one_to_check() -> None:
-    assert choose(steps_alone) == Samples((2, 3), 4)
+    assert choose(steps_alone) == Samples((3, 4), 5)
 
 
 def test_memory_without_a_variable_needs_one() -> None:
-    assert choose(lambda steps: ()) == Samples((2,), 3)
+    assert choose(lambda steps: ()) == Samples((3,), 4)
 
 
 def test_runs_that_no_larger_one_depends_on_are_left_out() -> None:
@@ -41,6 +41,13 @@ def test_a_site_that_is_not_the_peak_at_first_may_become_it() -> None:
     law = Law.of({(2,): record(1000, 200), (3,): record(1000, 300)}, {A: 0, B: 0})
     assert law.peak_bytes((9,)) == 1000
     assert law.peak_bytes((64,)) == 6400
+
+
+def test_what_grows_is_checked_where_something_larger_does_not() -> None:
+    """B grows by 100 from K = 3 to 4 and by 60 then; A hides it at few steps."""
+    law = Law.of({(3,): record(10_000, 200), (4,): record(10_000, 300)}, {A: 0, B: 0})
+    assert law.holds((5,), record(10_000, 400))
+    assert not law.holds((5,), record(10_000, 360))
 
 
 def test_a_kernels_own_memory_comes_on_top_at_its_sites() -> None:

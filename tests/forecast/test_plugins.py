@@ -64,10 +64,12 @@ def test_many_steps_without_a_law_have_a_reason() -> None:
     assert result.reason == f"memory follows no law in K, and {MOST_STEPS + 1} steps are too many to run"
 
 
-def test_a_number_read_from_the_device_is_1() -> None:
+def test_a_number_read_from_the_device_is_3() -> None:
     result = only(cell("linear", "planted", 3, {"kind": "number"}))
-    vector, one_number = 8 * 4, 4
-    assert result.peak_bytes == 2 * (vector + one_number)  # θ flat, a vector of one number, the estimate and its loss
+    vector, number = 8 * 4, 4
+    assert (
+        result.peak_bytes == 2 * vector + 4 * number
+    )  # θ flat, the estimate; three numbers, the loss
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("broken", "ValueError: cannot"), ("values", "")])
