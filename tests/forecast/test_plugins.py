@@ -67,9 +67,7 @@ def test_many_steps_without_a_law_have_a_reason() -> None:
 def test_a_number_read_from_the_device_is_3() -> None:
     result = only(cell("linear", "planted", 3, {"kind": "number"}))
     vector, number = 8 * 4, 4
-    assert (
-        result.peak_bytes == 2 * vector + 4 * number
-    )  # θ flat, the estimate; three numbers, the loss
+    assert result.peak_bytes == 2 * vector + 4 * number  # θ flat, the estimate; three numbers, the loss
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("broken", "ValueError: cannot"), ("values", "")])
