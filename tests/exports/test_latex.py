@@ -74,7 +74,7 @@ def test_numbers_are_typeset(value: float, written: str) -> None:
     assert table_rows(text) == [f"MAML & 1 & {written} \\\\"]
 
 
-def is_harmless(text: str, columns: int, rows: int) -> None:
+def is_harmless(text: str, columns: int, rows: int) -> bool:
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
     assert set(re.findall(r"\\([A-Za-z]+)", body)) <= COMMANDS
     bare = re.sub(r"\\[&%$#_{}]", "", body)
@@ -83,6 +83,7 @@ def is_harmless(text: str, columns: int, rows: int) -> None:
     assert bare.count("$") % 2 == 0
     assert [row.count("&") for row in table_rows(bare)] == [columns - 1] * rows
     assert not [row for row in table_rows(bare) if row.lstrip().startswith(("[", "*"))]
+    return True
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -90,12 +91,12 @@ def test_no_text_is_a_command(label: str) -> None:
     failed = measurement(label, 2, status=Status.CRASH, reason=label)
     studied = measurement(label, 3, studies=[{"title": label, "label": label}])
     for cells, columns, rows in ([OK, failed], 5, 2), ([studied], 2, 1):
-        is_harmless(latex(*cells), columns, rows)
+        assert is_harmless(latex(*cells), columns, rows)
 
 
 @given(st.text(min_size=1))
 def test_no_text_at_all_is_a_command(label: str) -> None:
-    is_harmless(latex(measurement(label)), 2, 1)
+    assert is_harmless(latex(measurement(label)), 2, 1)
 
 
 def test_the_label_is_made_of_letters() -> None:

@@ -77,6 +77,7 @@ def test_it_can_be_switched_off(pytester: pytest.Pytester) -> None:
 
 def test_pytest_explains_the_markers_and_the_fixture(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--markers")
+    assert result.ret == 0
     result.stdout.fnmatch_lines_random(
         [
             '@pytest.mark.limit_peak_memory(limit, [*], device="cpu"): *',
