@@ -63,6 +63,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{rounded:,.{decimals}f}"
 
 
+def percent(share: float) -> str:
+    """A share as "4.2 %", to two digits."""
+    return f"{number(100 * share, digits=2)} %"
+
+
 def parse_bytes(size: str | float) -> int:
     """Bytes of "24 MB" (decimal: 24e6), "24MiB" (binary: 24 · 2^20) or a plain number, to the nearest byte.
 

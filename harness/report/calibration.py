@@ -11,7 +11,7 @@ from harness.report.forecast import FORECAST, MEASURED
 from harness.report.settings import Setting
 from harness.report.style import Styles
 from harness.report.tables import Row, Table
-from harness.units import number, quantity, scale
+from harness.units import percent, quantity, scale
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def calibration_chart(settings: Sequence[Setting], look: Styles) -> Chart | None
                 hover(
                     f"{label}, {pair.where}",
                     f"forecast {quantity(pair.forecast, 'B')}, measured {quantity(pair.measured, 'B')}",
-                    f"relative error {_percent(pair.error)}",
+                    f"relative error {percent(pair.error)}",
                 )
                 for pair in own
             ],
@@ -93,8 +93,8 @@ def calibration_table(settings: Sequence[Setting]) -> Table | None:
     for (_, label), own in found.items():
         worst = max(own, key=lambda pair: abs(pair.error))
         typical = median(abs(pair.error) for pair in own)
-        at = f"{_percent(worst.error)} ({worst.where})" if worst.error else "0 %"
-        rows.append(Row(False, [label, str(len(own)), _percent(typical), at]))
+        at = f"{percent(worst.error)} ({worst.where})" if worst.error else "0 %"
+        rows.append(Row(False, [label, str(len(own)), percent(typical), at]))
     return Table(["estimator", "cells", "median relative error", "worst"], rows)
 
 
@@ -103,7 +103,3 @@ def _pair(each: Measurement, where: str) -> Pair | None:
     if each.status is not Status.OK or not forecast or not measured or not median(measured) > 0:
         return None
     return Pair(f"K = {each.cell.steps}, {where}", forecast[0], median(measured))
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share, digits=2)} %"

@@ -5,7 +5,7 @@ from statistics import median
 from harness.cell import Status
 from harness.report.settings import Curve, Setting
 from harness.report.words import quoted
-from harness.units import number
+from harness.units import percent
 
 FORECAST, MEASURED = "forecast_peak_bytes", "peak_bytes"
 FAR_OFF = 0.10
@@ -33,10 +33,6 @@ def forecast_finding(setting: Setting) -> str | None:
         return f"Peak memory as forecast from fake tensors, before anything was run, is exact to the byte in {cells}."
     verdict = "at worst" if worst <= FAR_OFF else "and so not to be relied on: at worst"
     return (
-        f"Peak memory as forecast from fake tensors, before anything was run, is within {_percent(worst)} of the "
+        f"Peak memory as forecast from fake tensors, before anything was run, is within {percent(worst)} of the "
         f"measured in {cells}, {verdict} {quoted(label)} at {where}."
     )
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share, digits=2)} %"

@@ -7,7 +7,7 @@ from harness.cell import METRICS, Measurement, Status
 from harness.report.settings import Setting
 from harness.report.words import listed, names, quoted
 from harness.statistics import Remark, remarks
-from harness.units import number, quantity
+from harness.units import percent, quantity
 
 NEGLIGIBLE_SPREAD = 0.02
 """Spread between processes below which there is nothing to say of it."""
@@ -80,8 +80,8 @@ def between_processes(setting: Setting) -> list[str]:
         middle = median(spread for spread, _ in spreads)
         count = len(where.metrics["process_seconds"])
         sentences.append(
-            f"Median wall times of the {count} processes of a cell differ by {_percent(middle)} (median over cells), "
-            f"at most by {_percent(worst)} ({quoted(where.cell.label)} at K = {where.cell.steps})."
+            f"Median wall times of the {count} processes of a cell differ by {percent(middle)} (median over cells), "
+            f"at most by {percent(worst)} ({quoted(where.cell.label)} at K = {where.cell.steps})."
         )
     differing = sorted(
         {
@@ -111,7 +111,3 @@ def _where(setting: Setting, holds: Callable[[Measurement], bool]) -> str:
 
 def _of(placed: Iterable[tuple[float, Measurement]], holds: Callable[[Measurement], bool]) -> list[float]:
     return [value for value, each in placed if each.status is Status.OK and holds(each)]
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share, digits=2)} %"
