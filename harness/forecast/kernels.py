@@ -10,7 +10,7 @@ import torch
 from torch.autograd.profiler import profile, record_function
 
 from harness.forecast.live import Kernel, Like
-from harness.meters.allocator import allocator_peak
+from harness.meters.allocator import allocator_peak, changes
 
 _MARK = "forecast kernel "
 
@@ -64,20 +64,20 @@ def _on_cpu(kernels: list[Kernel], device: torch.device) -> dict[Kernel, int]:
             with suppress(Exception), record_function(f"{_MARK}{index}"):
                 kernel.operator(*arguments, **keywords)
     assert profiler.kineto_results is not None
-    events: list[Any] = sorted(profiler.kineto_results.events(), key=lambda event: event.start_ns())
+    events: list[Any] = profiler.kineto_results.events()
     spans = {
         int(event.name().removeprefix(_MARK)): (event.start_ns(), event.start_ns() + event.duration_ns())
         for event in events
         if event.name().startswith(_MARK)
     }
-    changes = [(event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"]
-    return {kernels[index]: _peak(changes, *span) for index, span in spans.items()}
+    changed = changes(events)
+    return {kernels[index]: _peak(changed, *span) for index, span in spans.items()}
 
 
-def _peak(changes: list[tuple[int, int]], start_ns: int, end_ns: int) -> int:
-    first = bisect_left(changes, start_ns, key=lambda change: change[0])
-    last = bisect_right(changes, end_ns, key=lambda change: change[0])
-    return max(accumulate((nbytes for _, nbytes in changes[first:last]), initial=0))
+def _peak(changed: list[tuple[int, int]], start_ns: int, end_ns: int) -> int:
+    first = bisect_left(changed, start_ns, key=lambda change: change[0])
+    last = bisect_right(changed, end_ns, key=lambda change: change[0])
+    return max(accumulate((nbytes for _, nbytes in changed[first:last]), initial=0))
 
 
 def _on_cuda(kernels: list[Kernel], device: torch.device) -> dict[Kernel, int]:

@@ -1,9 +1,10 @@
 """Bytes held by PyTorch's allocator during a call, and after it."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch.autograd.profiler import profile
@@ -103,13 +104,11 @@ def _cpu_peak(call: Callable[[], object]) -> AllocatorPeak:
     with profiler:
         call()
     assert profiler.kineto_results is not None
-    events = sorted(
-        (
-            (event.start_ns(), event.nbytes())  # pyright: ignore[reportAttributeAccessIssue]  (missing in torch's stub)
-            for event in profiler.kineto_results.events()
-            if event.name() == "[memory]"
-        ),
-        key=lambda event: event[0],
-    )
-    live = [0, *accumulate(nbytes for _, nbytes in events)]
+    live = [0, *accumulate(nbytes for _, nbytes in changes(profiler.kineto_results.events()))]
     return AllocatorPeak(peak_bytes=max(live), left_bytes=live[-1])
+
+
+def changes(events: Iterable[Any]) -> list[tuple[int, int]]:
+    """The allocations and releases among a profiler's events, as nanoseconds and bytes, in order of time."""
+    found = ((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    return sorted(found, key=lambda change: change[0])

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from harness.meters.allocator import changes
 from harness.phases import listening
 
 CALL = "meta-gradient"
@@ -99,16 +100,8 @@ def recording(events: Sequence[Any], device: torch.device) -> Recording:
     def since(nanoseconds: int) -> float:
         return (nanoseconds - begin) / 1e9
 
-    changes = sorted(
-        (
-            (event.start_ns(), event.nbytes())
-            for event in events
-            if event.name() == "[memory]" and _is_of(event, device)
-        ),
-        key=lambda change: change[0],
-    )
     seconds, live_bytes = [0.0], [0]
-    for at, nbytes in changes:
+    for at, nbytes in changes(event for event in events if _is_of(event, device)):
         seconds.append(since(at))
         live_bytes.append(live_bytes[-1] + nbytes)
     seconds.append(max(since(whole.end_ns()), seconds[-1]))
