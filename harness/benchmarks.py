@@ -17,7 +17,7 @@ from harness.worker import build_estimator, build_problem, measure
 def cells(suite: str, device: str = "auto", threads: int = 1) -> list[Any]:
     """The suite's cells as ``pytest.mark.parametrize`` takes them, named after their label and inner steps."""
     found = load_suite(suite).cells(resolve_device(device), threads)
-    return [pytest.param(cell, id=f"{cell.label}-K={cell.steps}") for cell in found]
+    return [pytest.param(cell, id=f"{cell.label}-{cell.point}") for cell in found]
 
 
 def bench(benchmark: Any, cell: Cell) -> None:
@@ -37,7 +37,7 @@ def bench(benchmark: Any, cell: Cell) -> None:
     outcome = measure(cell.model_copy(update={"measure": passes}), collect)
     if outcome.status is not Status.OK:
         pytest.fail(f"{outcome.status}: {outcome.reason}")
-    benchmark.group = f"K={cell.steps}"
+    benchmark.group = cell.point
     benchmark.extra_info.update({name: summarise(samples).median for name, samples in metrics.items()})
     estimator, problem = build_estimator(cell), build_problem(cell)
     tasks, theta = problem.tasks(cell.tasks, cell.seed), problem.theta()

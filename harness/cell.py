@@ -85,6 +85,11 @@ class Cell(Model):
     """The suite's studies that hold the cell, where it has several; not part of the key."""
 
     @property
+    def point(self) -> str:
+        """Where it is on the grid, in short: ``K=4``, or ``K=4, 16 tasks``."""
+        return f"K={self.steps}" if self.tasks == 1 else f"K={self.steps}, {self.tasks} tasks"
+
+    @property
     def family(self) -> str:
         """What the cell has in common with those that differ from it in nothing but K."""
         return self.model_copy(update={"steps": 1}).key

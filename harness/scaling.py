@@ -1,4 +1,4 @@
-"""How a metric grows with the number of inner steps K, by a rule simple enough to check by hand."""
+"""How a metric grows with the number of inner steps K, or of tasks, by a rule simple enough to check by hand."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -46,6 +46,18 @@ LINEAR_EXPONENTS = (0.9, 1.1)
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What a metric may grow with, in words. What is said here of K holds for any of it."""
+
+    one: str
+    symbol: str
+
+
+INNER_STEPS = Counted("step", "K")
+TASKS = Counted("task", "tasks")
+
+
+@dataclass(frozen=True)
 class Scaling:
     """A metric's law in K over the range measured, the straight line nearest to its points, and the nearest power."""
 
@@ -74,7 +86,7 @@ class Scaling:
         """The p of a + b K^p."""
         return None if self.curve is None else self.curve.exponent
 
-    def words(self) -> str:
+    def words(self, over: Counted = INNER_STEPS) -> str:
         """The law as the rest of a sentence about the metric's bearer: "grows by 26.4 MB a step"."""
         unit = metric_unit(self.metric)
         (k, value), (last_k, last_value) = self.first, self.last
@@ -82,17 +94,19 @@ class Scaling:
             low, high = quantity(self.least, unit), quantity(self.most, unit)
             return f"is flat at {low}" if low == high else f"is flat ({low} to {high})"
         if self.law is Law.NEITHER:
-            return f"goes from {quantity(value, unit)} at K = {k} to {quantity(last_value, unit)} at K = {last_k}"
+            at_first, at_last = f"{quantity(value, unit)} at {over.symbol} = {k}", f"{over.symbol} = {last_k}"
+            return f"goes from {at_first} to {quantity(last_value, unit)} at {at_last}"
         if self.curve is not None and self.law is not Law.LINEAR:
             pace = "faster" if self.law is Law.SUPERLINEAR else "slower"
             limit = "towards a limit, " if self.curve.high < 0 else ""
-            return f"{'grows' if self.slope > 0 else 'falls'} {pace} than linearly, {limit}as {power(self.curve)}"
+            how = f"{pace} than linearly, {limit}as {power(self.curve, over.symbol)}"
+            return f"{'grows' if self.slope > 0 else 'falls'} {how}"
         exact = _deterministic(self.metric)
         slope = float(f"{abs(self.slope):.12g}")  # a whole number but for rounding is to be written as one
         step = quantity(slope, unit) if exact else f"about {quantity(slope, unit, digits=2)}"
         if unit == "s":
-            return f"takes {step} {'more' if self.slope > 0 else 'less'} a step"
-        return f"{'grows' if self.slope > 0 else 'falls'} by {step} a step"
+            return f"takes {step} {'more' if self.slope > 0 else 'less'} a {over.one}"
+        return f"{'grows' if self.slope > 0 else 'falls'} by {step} a {over.one}"
 
 
 def scaling(metric: str, values: Mapping[int, float]) -> Scaling:
@@ -139,10 +153,10 @@ def scaling(metric: str, values: Mapping[int, float]) -> Scaling:
     )
 
 
-def power(curve: OffsetPowerLaw) -> str:
+def power(curve: OffsetPowerLaw, symbol: str = INNER_STEPS.symbol) -> str:
     """The power with its exponent's interval: "K^1.90 (1.80 to 2.00)"; that of 0 is the logarithm."""
     exponent, low, high = (f"{p:z.2f}" for p in (curve.exponent, curve.low, curve.high))
-    of_k = "log K" if exponent == "0.00" else f"K^{exponent}"
+    of_k = f"log {symbol}" if exponent == "0.00" else f"{symbol}^{exponent}"
     return of_k if low == high else f"{of_k} ({low} to {high})"
 
 

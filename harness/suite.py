@@ -20,17 +20,18 @@ from harness.manifest import SuiteIdentity
 from harness.suite_expect import expectations
 from harness.suite_files import find_suite
 from harness.suite_schema import (
+    CountsByDevice,
     EstimatorTable,
     GridTable,
     MeasureTable,
-    StepsByDevice,
     StudyTable,
+    counts_on,
     parse_steps,
     parse_suite,
 )
 
-ALWAYS_X = ("steps", "evaluations")
-"""What every study can be drawn over: inner steps, gradient evaluations."""
+ALWAYS_X = ("steps", "tasks", "evaluations")
+"""What every study can be drawn over: inner steps, tasks of the meta-batch, gradient evaluations."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,9 @@ class Study:
 
     def cells(self, device: str, threads: int, steps: Sequence[int] | None) -> Iterator[Cell]:
         """The grid's points, few inner steps first."""
-        chosen_steps = self._steps_on(device) if steps is None else parse_steps(steps)
-        axes = product(chosen_steps, self.grid.tasks, self.grid.dtype, self.problems, self.configurations)
+        chosen_steps = self._on(device, "steps", self.grid.steps) if steps is None else parse_steps(steps)
+        tasks_on_device = self._on(device, "tasks", self.grid.tasks)
+        axes = product(chosen_steps, tasks_on_device, self.grid.dtype, self.problems, self.configurations)
         for step_count, tasks, dtype, problem, configuration in axes:
             label = configuration.label
             yield Cell(
@@ -85,14 +87,12 @@ class Study:
                 studies=(cells.Study(title=self.title, x=self.x, label=label),) if self.title else (),
             )
 
-    def _steps_on(self, device: str) -> tuple[int, ...]:
-        if not isinstance(self.grid.steps, StepsByDevice):
-            return self.grid.steps
-        kind = device.partition(":")[0]
-        steps = {"cpu": self.grid.steps.cpu, "cuda": self.grid.steps.cuda}.get(kind)
-        if steps is None:
-            raise BadInput(f"{self.where}: grid.steps: no list for device '{device}'; add '{kind} = [...]'")
-        return steps
+    def _on(self, device: str, key: str, counts: tuple[int, ...] | CountsByDevice) -> tuple[int, ...]:
+        found = counts_on(device, counts)
+        if found is None:
+            kind = device.partition(":")[0]
+            raise BadInput(f"{self.where}: grid.{key}: no list for device '{device}'; add '{kind} = [...]'")
+        return found
 
 
 @dataclass(frozen=True)

@@ -63,24 +63,32 @@ class EstimatorTable(Table):
     label: Text | None = None
 
 
-class StepsByDevice(Table):
-    """``grid.steps`` where CPU and GPU take different ones."""
+class CountsByDevice(Table):
+    """``grid.steps`` or ``grid.tasks`` where CPU and GPU take different ones."""
 
     cpu: Counts | None = None
     cuda: Counts | None = None
 
 
 _LIST, _TABLE = "<list>", "<table>"
+CountsAnywhere: TypeAlias = Annotated[
+    Annotated[Counts, Tag(_LIST)] | Annotated[CountsByDevice, Tag(_TABLE)],
+    Discriminator(lambda value: _TABLE if isinstance(value, dict | CountsByDevice) else _LIST),
+]
+
+
+def counts_on(device: str, counts: tuple[int, ...] | CountsByDevice) -> tuple[int, ...] | None:
+    """Those for ``cpu`` or ``cuda:I``; ``None`` where there are none for it."""
+    if not isinstance(counts, CountsByDevice):
+        return counts
+    return {"cpu": counts.cpu, "cuda": counts.cuda}.get(device.partition(":")[0])
 
 
 class GridTable(Table):
     """``[grid]``: the axes besides those of the estimators."""
 
-    steps: Annotated[
-        Annotated[Counts, Tag(_LIST)] | Annotated[StepsByDevice, Tag(_TABLE)],
-        Discriminator(lambda value: _TABLE if isinstance(value, dict | StepsByDevice) else _LIST),
-    ]
-    tasks: Counts = (1,)
+    steps: CountsAnywhere
+    tasks: CountsAnywhere = (1,)
     dtype: Annotated[
         tuple[Annotated[Dtype, known("dtype", lambda: get_args(Dtype))], ...],
         AfterValidator(without_repeats),
@@ -90,10 +98,11 @@ class GridTable(Table):
     draws: PositiveInt = 1
 
     def devices(self) -> tuple[str, ...]:
-        """One of each kind that there are inner steps for."""
-        if not isinstance(self.steps, StepsByDevice):
+        """One of each kind that the grid has points for; any one where they are the same for all."""
+        tables = [each for each in (self.steps, self.tasks) if isinstance(each, CountsByDevice)]
+        if not tables:
             return ("cpu",)
-        return (*(("cpu",) if self.steps.cpu else ()), *(("cuda:0",) if self.steps.cuda else ()))
+        return tuple(device for device in ("cpu", "cuda:0") if all(counts_on(device, each) for each in tables))
 
 
 class MeasureTable(Table):
@@ -144,7 +153,8 @@ _CLOSED_TABLES: dict[str, tuple[str, ...]] = {
         name: tuple(table.model_fields)
         for name, table in (("inner", InnerTable), ("grid", GridTable), ("measure", MeasureTable))
     },
-    "grid.steps": tuple(StepsByDevice.model_fields),
+    "grid.steps": tuple(CountsByDevice.model_fields),
+    "grid.tasks": tuple(CountsByDevice.model_fields),
     "expect": tuple(ExpectTable.model_fields),
     "expect.slope": tuple(BoundsTable.model_fields),
     "expect.exponent": tuple(BoundsTable.model_fields),

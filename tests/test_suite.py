@@ -61,7 +61,7 @@ def labels(suite: Suite) -> list[str]:
 
 
 def test_packaged_suites_are_listed_with_their_titles():
-    assert list(suite_titles()) == ["accuracy", "ci", "fig2a", "fig2b", "table1"]
+    assert list(suite_titles()) == ["accuracy", "capacity", "ci", "fig2a", "fig2b", "meta_batch", "table1"]
     assert all(suite_titles().values())
 
 
@@ -149,6 +149,32 @@ def test_steps_by_device():
     with pytest.raises(BadInput, match=r"^fig.toml: grid.steps: no list for device 'cpu'; add 'cpu = \[...\]'$"):
         only.cells("cpu", 1)
     assert {c.steps for c in only.cells("cpu", 1, steps=[3])} == {3}
+
+
+def test_tasks_by_device():
+    both = suite("[grid]", "[grid]\ntasks = { cpu = [1, 4], cuda = 16 }")
+    assert {c.tasks for c in both.cells("cpu", 1)} == {1, 4}
+    assert {c.tasks for c in both.cells("cuda:1", 1)} == {16}
+    only = suite("[grid]", "[grid]\ntasks = { cuda = 16 }")
+    with pytest.raises(BadInput, match=r"^fig.toml: grid.tasks: no list for device 'cpu'; add 'cpu = \[...\]'$"):
+        only.cells("cpu", 1)
+
+
+def test_a_study_over_tasks():
+    (study,) = suite("[problem]", 'x = "tasks"\n[problem]').studies
+    assert study.x == "tasks"
+
+
+def test_a_grid_has_points_on_the_devices_that_all_of_its_lists_name():
+    both = "{ cpu = [1], cuda = [1] }"
+    for steps, tasks, devices in [
+        ("[1]", "[1]", ("cpu",)),
+        (both, "{ cuda = [4] }", ("cuda:0",)),
+        (both, both, ("cpu", "cuda:0")),
+        ("{ cpu = [1] }", "{ cuda = [4] }", ()),
+    ]:
+        table = suite("[grid]\nsteps = [1, 2]", f"[grid]\nsteps = {steps}\ntasks = {tasks}").studies[0].grid
+        assert table.devices() == devices
 
 
 def test_steps_are_overridden_and_checked():
@@ -271,7 +297,7 @@ def test_an_axis_has_numbers():
 
 
 @pytest.mark.parametrize(
-    ("x", "why"), [("cgsteps", "did you mean 'cg_steps'?"), ("dim", "known: cg_steps, evaluations, steps")]
+    ("x", "why"), [("cgsteps", "did you mean 'cg_steps'?"), ("dim", "known: cg_steps, evaluations, steps, tasks")]
 )
 def test_x_is_something_the_study_varies(x: str, why: str):
     assert complaint("[problem]", f'x = "{x}"\n[problem]') == f"fig.toml: x: unknown axis '{x}': {why}"

@@ -65,8 +65,16 @@ def _print_json(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]") -> Non
 def _print_lines(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]", free_bytes: int | None) -> None:
     from harness.units import quantity
 
+    points, labels = (max(map(len, texts), default=0) for texts in ([c.point for c in cells], [c.label for c in cells]))
     for index, cell in enumerate(cells):
-        words = [f"{cell.key}  K={cell.steps:<4} {cell.label:<24} {cell.problem.name}  {cell.dtype}  {cell.device}"]
+        words = [
+            cell.key,
+            f"{cell.point:<{points}}",
+            f"{cell.label:<{labels}}",
+            cell.problem.name,
+            cell.dtype,
+            cell.device,
+        ]
         if forecasts:
             words.append(_forecast_in_words(forecasts[index], free_bytes))
         print("  ".join(words))

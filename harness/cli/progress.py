@@ -129,13 +129,13 @@ class Bar(Lines):
 
 
 def _weight(cell: Cell) -> int:
-    """About what a cell takes: its steps and as much as a few more."""
-    return cell.steps + 4
+    """About what a cell takes: its steps and as much as a few more, a task."""
+    return (cell.steps + 4) * cell.tasks
 
 
 def _line(measurement: Measurement) -> str:
     cell = measurement.cell
-    words = [f"K={cell.steps:<3} {cell.label:<20} {measurement.status}"]
+    words = [f"{cell.point:<5} {cell.label:<20} {measurement.status}"]
     if measurement.reason:
         words.append(measurement.reason)
     words += [

@@ -16,6 +16,7 @@ from harness.cli.options import (
     ThreadsOption,
     parse_step_list,
 )
+from harness.limits import Skip
 
 
 def run(
@@ -28,8 +29,8 @@ def run(
     repeat: Annotated[int, typer.Option("--repeat", help="Processes to measure each cell in.", min=1)] = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Record each cell's memory over time.")] = False,
     skip: Annotated[
-        bool, typer.Option("--skip/--no-skip", help="Leave out cells forecast not to fit in the memory that is free.")
-    ] = True,
+        Skip, typer.Option("--skip", help="Leave out cells forecast not to fit, only those after an OOM, or none.")
+    ] = Skip.FORECAST,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from harness.cell import Measurement, Status
 from harness.expectations import Outcome, Verdict, counted
 from harness.report.calibration import pairs
-from harness.report.forecast import FAR_OFF
+from harness.report.forecast import FAR_OFF, ran_out
 from harness.report.quality import between_processes, leaks, suspects
 from harness.report.settings import Setting
 from harness.report.words import listed
@@ -55,6 +55,7 @@ def checks(
         _exact(cells),
         _curvature(cells),
         _forecast(settings),
+        _ran_out(settings),
         _source(runs),
     ]
 
@@ -142,6 +143,15 @@ def _forecast(settings: Sequence[Setting]) -> Check:
         return Check(State.GOOD, what, f"Exact to the byte in {len(errors)} cells.")
     state = State.GOOD if worst <= FAR_OFF else State.BAD
     return Check(state, what, f"Off by {number(100 * worst, 2)} % at worst, in {len(errors)} cells.")
+
+
+def _ran_out(settings: Sequence[Setting]) -> Check:
+    what = "Out of memory where forecast"
+    found = [each for setting in settings for each in ran_out(setting)]
+    if not found:
+        return Check(State.UNKNOWN, what)
+    state = State.GOOD if all(each.near for each in found) else State.BAD
+    return Check(state, what, " ".join(dict.fromkeys(each.words() for each in found)))
 
 
 def _source(runs: Sequence[LoadedRun]) -> Check:

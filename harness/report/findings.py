@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from harness import scaling
 from harness.cell import Status
 from harness.report.crossover import crossover
 from harness.report.forecast import forecast_finding
@@ -9,7 +10,7 @@ from harness.report.laws import scalings
 from harness.report.quality import quality
 from harness.report.settings import Curve, Setting
 from harness.report.validity import in_question, negative_curvature, validity
-from harness.report.variables import STEPS
+from harness.report.variables import STEPS, TASKS, Variable
 from harness.report.words import error, listed, names, quoted
 from harness.scaling import Law, Scaling
 from harness.statistics import Summary
@@ -19,6 +20,8 @@ REFERENCES = {
     "backprop_relative_error": "exact backprop through the same K steps",
     "implicit_relative_error": "the exact implicit gradient",
 }
+_COUNTED = {STEPS: scaling.INNER_STEPS, TASKS: scaling.TASKS}
+"""What a law may be in, in words."""
 _GROWING = {"peak_bytes": ("Peak memory", "B"), "wall_seconds": ("Wall time", "s")}
 SEEDS_TO_COMPARE = 4
 """Fewest samples whose quartiles may tell two estimators apart."""
@@ -81,51 +84,50 @@ def _against_maml(points: Mapping[Curve, Summary]) -> list[str]:
 
 
 def growth(setting: Setting, metric: str) -> str | None:
-    """The law in K of each estimator, and how far apart they are at the largest K that all of them reach."""
+    """The law in K of each estimator, and how far apart they are at the largest K that all of them reach.
+
+    In a setting over tasks, the same of tasks.
+    """
     title, unit = _GROWING[metric]
-    if setting.variable != STEPS:
-        return None
-    medians = {curve: {int(k): v for k, v in curve.medians(metric).items()} for curve in setting.curves}
+    counted, variable = _COUNTED.get(setting.variable), setting.variable
     laws = {label: law for (label, _), law in scalings(setting, [metric]).items()}
-    if not laws:
+    if counted is None or not laws:
         return None
     first, last = min(law.first[0] for law in laws.values()), max(law.last[0] for law in laws.values())
-    clauses = [
-        f"{quoted(label)} {law.words()}{_range(law, first, last)}"
+    where = {
+        label: ""
+        if law.law is Law.NEITHER or (law.first[0], law.last[0]) == (first, last)
+        else f" ({variable.between(law.first[0], law.last[0])})"
         for label, law in laws.items()
-        if law.law is not Law.FLAT
+    }
+    clauses = [
+        f"{quoted(label)} {law.words(counted)}{where[label]}" for label, law in laws.items() if law.law is not Law.FLAT
     ]
-    clauses += _flat({label: law for label, law in laws.items() if law.law is Law.FLAT}, unit, first, last)
-    sentence = f"{title} from K = {first} to {last}: {'; '.join(clauses)}."
-    return " ".join([sentence, *_extremes(medians, unit)])
+    clauses += _flat({label: law for label, law in laws.items() if law.law is Law.FLAT}, unit, where)
+    sentence = f"{title} from {variable.between(first, last)}: {'; '.join(clauses)}."
+    medians = {curve: curve.medians(metric) for curve in setting.curves}
+    return " ".join([sentence, *_extremes(medians, unit, variable)])
 
 
-def _flat(laws: Mapping[str, Scaling], unit: str, first: int, last: int) -> list[str]:
+def _flat(laws: Mapping[str, Scaling], unit: str, where: Mapping[str, str]) -> list[str]:
     """The flat ones, those alike in one clause."""
     alike: dict[tuple[str, str], list[str]] = {}
     for label, law in laws.items():
         level = quantity(law.least, unit, digits=2)
-        alike.setdefault((level, _range(law, first, last)), []).append(label)
+        alike.setdefault((level, where[label]), []).append(label)
     clauses: list[str] = []
-    for (_, where), labels in alike.items():
+    for (_, there), labels in alike.items():
         low = quantity(min(laws[label].least for label in labels), unit)
         high = quantity(max(laws[label].most for label in labels), unit)
         level = f"at {low}" if low == high else f"({low} to {high})"
-        clauses.append(f"{names(labels)} {'is' if len(labels) == 1 else 'are'} flat {level}{where}")
+        clauses.append(f"{names(labels)} {'is' if len(labels) == 1 else 'are'} flat {level}{there}")
     return clauses
 
 
-def _range(law: Scaling, first: int, last: int) -> str:
-    """Where it was measured, if not over the whole range."""
-    if law.law is Law.NEITHER or (law.first[0], law.last[0]) == (first, last):
-        return ""
-    return f" (K = {law.first[0]} to {law.last[0]})"
-
-
-def _extremes(medians: Mapping[Curve, Mapping[int, float]], unit: str) -> list[str]:
-    """The least and the most at the largest K that all estimators measured reach."""
+def _extremes(medians: Mapping[Curve, Mapping[float, float]], unit: str, variable: Variable) -> list[str]:
+    """The least and the most at the largest value that all estimators measured reach."""
     measured = {curve.label: values for curve, values in medians.items() if values}
-    shared = max(set[int].intersection(*map(set, measured.values())), default=None)
+    shared = max(set[float].intersection(*map(set, measured.values())), default=None)
     if shared is None:
         return []
     there = {label: values[shared] for label, values in measured.items()}
@@ -135,8 +137,8 @@ def _extremes(medians: Mapping[Curve, Mapping[int, float]], unit: str) -> list[s
         return []
     times = number(most / least, digits=2)
     return [
-        f"At K = {shared}, {quoted(most_label)} needs the most, {quantity(most, unit)}: {times} times the least "
-        f"({quoted(least_label)}, {quantity(least, unit)})."
+        f"At {variable.at(shared)}, {quoted(most_label)} needs the most, {quantity(most, unit)}: {times} times the "
+        f"least ({quoted(least_label)}, {quantity(least, unit)})."
     ]
 
 

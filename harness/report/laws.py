@@ -6,7 +6,7 @@ import pandas as pd
 
 from harness.report.settings import Setting
 from harness.report.tables import Row, Table, section, title
-from harness.report.variables import STEPS
+from harness.report.variables import STEPS, TASKS
 from harness.scaling import Law, Scaling, metric_unit, scaling
 from harness.statistics import EXPONENTS, OffsetPowerLaw
 from harness.units import number, scale
@@ -20,11 +20,11 @@ COSTS = (
 
 
 def scalings(setting: Setting, metrics: Iterable[str] = COSTS) -> dict[tuple[str, str], Scaling]:
-    """One law an estimator and metric, by label and metric, from the medians by K.
+    """One law an estimator and metric, by label and metric, from the medians by K, or by tasks where these are varied.
 
-    There is none where fewer than two K were measured, and none in a setting over anything but inner steps.
+    There is none where fewer than two were measured, and none in a setting over anything else.
     """
-    if setting.variable != STEPS:
+    if setting.variable not in (STEPS, TASKS):
         return {}
     medians = {
         (curve.label, metric): {int(k): value for k, value in curve.medians(metric).items()}
@@ -36,7 +36,7 @@ def scalings(setting: Setting, metrics: Iterable[str] = COSTS) -> dict[tuple[str
 
 def laws_table(setting: Setting) -> Table | None:
     """One row a law; intervals in brackets where they differ from the number as written."""
-    found = scalings(setting)
+    found = scalings(setting) if setting.variable == STEPS else {}
     if not found:
         return None
     headers = ["estimator", "metric", "law", "slope per step", "R² of line", "exponent", "R² of curve", "K"]
@@ -52,7 +52,12 @@ def laws_markdown(settings: Sequence[Setting]) -> str:
 def laws_frame(settings: Sequence[Setting]) -> pd.DataFrame:
     """One row a law, in full precision and the metrics' own units; what an estimator lacks is not-a-number."""
     return pd.DataFrame(
-        [_columns(setting, label, law) for setting in settings for (label, _), law in scalings(setting).items()]
+        [
+            _columns(setting, label, law)
+            for setting in settings
+            if setting.variable == STEPS
+            for (label, _), law in scalings(setting).items()
+        ]
     )
 
 

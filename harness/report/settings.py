@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.cell import Cell, Measurement, Part, Status
 from harness.frame import summary
-from harness.report.variables import STEPS, Variable
+from harness.report.variables import STEPS, TASKS, Variable
 from harness.statistics import Summary
 from harness.store import LoadedRun
 
@@ -134,7 +134,8 @@ def _comparable(measurements: Iterable[Measurement], variable: Variable) -> Iter
     groups: dict[tuple[object, ...], list[Measurement]] = {}
     for measurement in measurements:
         cell = measurement.cell
-        common = (_identity(cell.problem, variable), cell.tasks, cell.dtype, cell.device, cell.threads)
+        tasks = None if variable == TASKS else cell.tasks
+        common = (_identity(cell.problem, variable), tasks, cell.dtype, cell.device, cell.threads)
         groups.setdefault(common, []).append(measurement)
     return groups.values()
 
@@ -145,7 +146,7 @@ def _facts(measurements: Sequence[Measurement], variable: Variable, device_name:
     return {
         "problem": _described(_without(cell.problem, variable)),
         **({"K": STEPS.at(*steps)} if variable.is_parameter and len(steps) == 1 else {}),
-        "tasks": f"{cell.tasks} task{'s' if cell.tasks > 1 else ''}",
+        **({} if variable == TASKS else {"tasks": TASKS.at(cell.tasks)}),
         "dtype": cell.dtype,
         "device": f"{cell.device} ({device_name})" if device_name else cell.device,
         "threads": f"{cell.threads} thread{'s' if cell.threads > 1 else ''}",

@@ -1,4 +1,4 @@
-"""What figures are drawn over: inner steps, work, or a parameter."""
+"""What figures are drawn over: inner steps, tasks, work, or a parameter."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ HVP_GRADIENTS = 2
 """Gradients that a Hessian-vector product is counted as: by double backward it costs about two."""
 
 _PARAMETERS = {
+    "tasks": ("tasks of the meta-batch", "{} tasks"),
     "kappa": ("condition number κ of the support set's Hessian", "κ = {}"),
     "lam": ("proximal strength λ", "λ = {}"),
     "cg_steps": ("CG steps", "{} CG steps"),
@@ -23,7 +24,7 @@ class Variable:
     """A quantity that cells have a value of."""
 
     name: str
-    """``steps``, ``evaluations``, or that of a parameter."""
+    """``steps``, ``tasks``, ``evaluations``, or that of a parameter."""
 
     @property
     def title(self) -> str:
@@ -36,7 +37,7 @@ class Variable:
 
     @property
     def is_parameter(self) -> bool:
-        """Whether it is a parameter of the problem or the estimator, so that K is not what the figure is about."""
+        """Whether the suite sets it beside K, which is then not what the figure is about."""
         return self.name not in ("steps", "evaluations")
 
     def of(self, measurement: Measurement) -> float | None:
@@ -44,6 +45,8 @@ class Variable:
         cell = measurement.cell
         if self.name == "steps":
             return cell.steps
+        if self.name == "tasks":
+            return cell.tasks
         if self.name == "evaluations":
             return evaluations(measurement)
         value = cell.problem.parameters.get(self.name, cell.estimator.parameters.get(self.name))
@@ -63,7 +66,7 @@ class Variable:
         if self.name == "evaluations":
             return "{} gradient evaluations"
         form = _PARAMETERS.get(self.name, ("", f"{self.name} = {{}}"))[1]
-        return form.removesuffix("s") if one and self.name == "cg_steps" else form
+        return form.removesuffix("s") if one and self.name in ("cg_steps", "tasks") else form
 
 
 def written(value: float) -> str:
@@ -72,6 +75,7 @@ def written(value: float) -> str:
 
 
 STEPS = Variable("steps")
+TASKS = Variable("tasks")
 
 
 def evaluations(measurement: Measurement) -> float | None:

@@ -48,6 +48,36 @@ def test_maml_has_to_be_exact_backprop(error: float, state: State) -> None:
     assert found(implicit, "MAML against exact backprop")[0] is State.UNKNOWN
 
 
+def tried(peaks: dict[int, float], *failed: int) -> list[Measurement]:
+    """MAML by K, forecast to need so much of 8 GB."""
+    return [
+        measurement(
+            "MAML",
+            k,
+            measure=("memory",),
+            status=Status.OOM if k in failed else Status.OK,
+            metrics={"forecast_peak_bytes": [peak]} | ({} if k in failed else {"peak_bytes": [peak]}),
+        )
+        for k, peak in peaks.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("peaks", "failed", "state", "said"),
+    [
+        ({1: 3e9, 2: 6e9}, (), State.UNKNOWN, ""),
+        ({1: 3e9, 2: 6e9, 4: 12e9}, (4,), State.GOOD, "MAML ran out at K = 4; the forecast named K = 4."),
+        ({1: 3e9, 2: 7.9e9, 4: 12e9}, (2, 4), State.GOOD, "MAML ran out at K = 2; the forecast named K = 4."),
+        ({1: 3e9, 2: 6e9, 4: 9e9}, (1, 2, 4), State.BAD, "MAML ran out at K = 1; the forecast named K = 4."),
+        ({1: 3e9, 2: 6e9}, (2,), State.BAD, "MAML ran out at K = 2; the forecast named none."),
+    ],
+)
+def test_memory_runs_out_where_the_forecast_said(
+    peaks: dict[int, float], failed: tuple[int, ...], state: State, said: str
+) -> None:
+    assert found(tried(peaks, *failed), "Out of memory where forecast") == (state, said)
+
+
 @pytest.mark.parametrize(
     ("metrics", "state"),
     [
@@ -98,5 +128,5 @@ def test_claims_are_as_good_as_the_worst(outcomes: list[Outcome], state: State) 
 def test_what_was_not_measured_is_neither_good_nor_bad() -> None:
     runs = [run([measurement()])]
     unknown = [each for each in checks(runs, settings(runs), [], []) if each.state is State.UNKNOWN]
-    assert len(unknown) == 9
+    assert len(unknown) == 10
     assert not any(each.found for each in unknown)

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 from harness.cell import Measurement, Status
 from harness.report.findings import accuracy, failures, findings, growth, rounding
+from harness.report.laws import laws_frame, laws_table
 from harness.report.settings import Setting, settings
 from harness.report.validity import negative_curvature
 from tests.report.synthetic import curve, measurement, memory, run
@@ -73,6 +74,23 @@ def test_growth_that_bends_is_said_with_its_exponent() -> None:
 def test_equal_needs_are_not_ranked() -> None:
     setting = setting_of(*curve("A", "maml", STEPS, memory(0, 77e6)), *curve("B", "fomaml", STEPS, memory(0, 77.4e6)))
     assert growth(setting, "peak_bytes") == "Peak memory from K = 1 to 64: A and B are flat (77 MB to 77.4 MB)."
+
+
+def test_growth_over_tasks_is_told_of_tasks() -> None:
+    def side(label: str, tasks: int, peak: float) -> Measurement:
+        study = {"title": "Batches", "x": "tasks", "label": label}
+        return measurement(
+            label, 4, tasks=tasks, parameters={"batching": label}, metrics={"peak_bytes": [peak]}, studies=[study]
+        )
+
+    cells = [side("vmap", n, 1e6 + n * 26e6) for n in (1, 2, 4, 8)] + [side("loop", n, 27e6) for n in (1, 2, 4)]
+    (setting,) = settings([run(cells)])
+    assert growth(setting, "peak_bytes") == (
+        "Peak memory from 1 to 8 tasks: vmap grows by 26 MB a task; loop is flat at 27 MB (1 to 4 tasks). "
+        "At 4 tasks, vmap needs the most, 105 MB: 3.9 times the least (loop, 27 MB)."
+    )
+    assert laws_table(setting) is None
+    assert laws_frame([setting]).empty
 
 
 def test_a_single_k_is_no_growth() -> None:

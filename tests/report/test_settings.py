@@ -111,6 +111,13 @@ def test_over_a_parameter_of_the_problem_there_is_one_setting() -> None:
     assert setting.facts["problem"] == "linear (dim=50)"
 
 
+def test_over_tasks_meta_batches_share_a_curve() -> None:
+    cells = [member("s", x="tasks", tasks=n, steps=9, metrics={"peak_bytes": [10.0 * n]}) for n in (4, 1)]
+    (setting,) = settings([run(cells)])
+    assert only(setting.curves).medians("peak_bytes") == {1: 10.0, 4: 40.0}
+    assert setting.title == "s: linear (dim=50), K = 9, float32, cpu (Some CPU), 1 thread"
+
+
 def test_who_lacks_the_parameter_is_there_at_all_of_its_values() -> None:
     with_it = [member("s", x="cg_steps", parameters={"cg_steps": cg}) for cg in (2, 5)]
     without = member("s", x="cg_steps", label="B", metrics={"peak_bytes": [7.0]})

@@ -28,6 +28,8 @@ def test_a_parameter_is_the_problem_s_or_the_estimator_s() -> None:
         ("lam", (0.01, 0.3), "λ = 0.01 and 0.3"),
         ("cg_steps", (1,), "1 CG step"),
         ("cg_steps", (2, 5), "2 and 5 CG steps"),
+        ("tasks", (1,), "1 task"),
+        ("tasks", (4, 16), "4 and 16 tasks"),
         ("noise", (0.5,), "noise = 0.5"),
     ],
 )
