@@ -26,6 +26,8 @@ ENVIRONMENT = (
 )
 """Environment variables that may move the numbers. Never all of them: others may hold secrets."""
 
+_CUDA_DEVICE = re.compile(r"cuda(?::(\d+))?")
+
 
 def describe(device: str, threads: int | None) -> Machine:
     """This machine with the device asked for.
@@ -81,7 +83,7 @@ def imagined_device(device: str) -> str:
     Raises:
         BadInput: Not a device, or not one of this machine's several.
     """
-    match = re.fullmatch(r"cuda(?::(\d+))?", device)
+    match = _CUDA_DEVICE.fullmatch(device)
     if match and not torch.cuda.is_available():
         return f"cuda:{int(match[1] or 0)}"
     return resolve_device(device)
@@ -97,7 +99,7 @@ def resolve_device(device: str) -> str:
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         return "cpu"
-    match = re.fullmatch(r"cuda(?::(\d+))?", device)
+    match = _CUDA_DEVICE.fullmatch(device)
     if not match:
         raise unknown("device", device, ("auto", "cpu", "cuda", "cuda:0"))
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -143,6 +145,7 @@ def _software(device: str) -> dict[str, str]:
     versions = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         **{name: _version(name) for name in PACKAGES},
+        "torch": torch.__version__,  # the package's version does not say which CUDA it was built for
         "blas": _blas(),
         "cuda": torch.version.cuda,
         "hip": torch.version.hip,

@@ -82,6 +82,13 @@ def test_software_is_what_is_imported() -> None:
 
 
 @pytest.mark.usefixtures("_torch_left_as_it_was")
+def test_the_build_of_torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the package index the CUDA build is the version without it."""
+    monkeypatch.setattr(torch, "__version__", "2.13.0+cu999")
+    assert provenance("cpu", 1).software["torch"] == "2.13.0+cu999"
+
+
+@pytest.mark.usefixtures("_torch_left_as_it_was")
 def test_settings_are_those_of_a_process_that_measures() -> None:
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cuda.matmul.allow_tf32 = True

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.cell import METRICS, Cell, Measurement, Part, Status
+from harness.cell import METRICS, Cell, Measurement, Part, Status, Value
 from harness.doctor.finding import Finding
 from harness.forecast import Forecast
 
 REPEATED, FORECAST = "a cell measured twice", "forecast peak of a conv4 cell"
-FORECAST_TOLERANCE = 0.01
+FORECAST_TOLERANCE = {"cpu": 0.01, "cuda": 0.1}
+"""By kind of device: CUDA's allocator hands out up to 1 MiB that is left over of a block together with it."""
+_FORECAST_SIZE: dict[str, dict[str, Value]] = {
+    "cpu": {"filters": 16, "ways": 5, "shots": 1, "queries": 3},
+    "cuda": {"ways": 20, "shots": 5},
+}
+"""The network and its tasks. On a GPU large enough for such left-overs to be a small part."""
 
 
 def repeated(device: str, measure: Callable[[Cell], Measurement]) -> list[Finding]:
@@ -42,9 +48,10 @@ def repeated(device: str, measure: Callable[[Cell], Measurement]) -> list[Findin
 def forecast_peak(
     device: str, measure: Callable[[Cell], Measurement], forecast: Callable[[Sequence[Cell]], list[Forecast]]
 ) -> list[Finding]:
-    """The peak forecast of a small convolutional network lies within 1 % of the measured one."""
+    """The peak forecast of a convolutional network lies near the measured one."""
+    kind = device.partition(":")[0]
     cell = Cell(
-        problem=Part(name="conv4", parameters={"filters": 16, "ways": 5, "shots": 1, "queries": 3}),
+        problem=Part(name="conv4", parameters=_FORECAST_SIZE[kind]),
         estimator=Part(name="maml", parameters={"lr": 0.01}),
         label="MAML",
         steps=5,
@@ -58,7 +65,7 @@ def forecast_peak(
     if told.peak_bytes is None:
         return [Finding.unavailable(FORECAST, f"{measured:,.0f} B", told.reason or "no forecast")]
     error = told.peak_bytes / measured - 1
-    return [Finding.within(FORECAST, f"{measured:,.0f} B", f"{told.peak_bytes:,} B", error, FORECAST_TOLERANCE)]
+    return [Finding.within(FORECAST, f"{measured:,.0f} B", f"{told.peak_bytes:,} B", error, FORECAST_TOLERANCE[kind])]
 
 
 def _not_measured(name: str, expected: str, measurement: Measurement) -> Finding:

@@ -37,6 +37,7 @@ None of it may start a thread or touch CUDA.
 SERVER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # a process that forks must have one thread
     "KINETO_LOG_LEVEL": "99",  # the profiler's own log lines are noise on the user's terminal
+    "TORCH_CPP_LOG_LEVEL": "ERROR",  # and so is the allocator's, where memory runs out: that is a status
     "GOMP_SPINCOUNT": "10000",  # threads that spin for long make a busy machine 20 times slower
 }
 """What the workers' environment says where the user's says nothing."""

@@ -70,7 +70,7 @@ def _on_cpu(kernels: list[Kernel], device: torch.device) -> dict[Kernel, int]:
         for event in events
         if event.name().startswith(_MARK)
     }
-    changed = changes(events)
+    changed = changes(events, device)
     return {kernels[index]: _peak(changed, *span) for index, span in spans.items()}
 
 

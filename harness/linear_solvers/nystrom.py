@@ -6,8 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.checks import require_count, require_not_negative, require_positive
-from harness.errors import BadInput, unknown
+from harness.checks import require_count, require_not_negative, require_positive, require_seed
+from harness.errors import unknown
 from harness.linear_solvers.base import LinearSolution, LinearSolver, Operator, dot, goal, relative
 from harness.linear_solvers.eigen import symmetric_eigen
 
@@ -57,10 +57,9 @@ class Nystrom(LinearSolver):
         require_count("rank", self.rank)
         require_positive("shift", self.shift)
         require_not_negative("tol", self.tol)
-        if type(self.seed) is not int or self.seed < 0:
-            raise BadInput(f"seed: {self.seed!r} is not a whole number >= 0")
+        require_seed("seed", self.seed)
         if self.sketch not in SKETCHES:
-            raise unknown("sketch", str(self.sketch), SKETCHES)
+            raise unknown("sketch", self.sketch, SKETCHES)
 
     def solve(self, operator: Operator, rhs: Tensor) -> LinearSolution:
         """Solve ``operator(x) = rhs``."""

@@ -4,10 +4,13 @@ import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
+from time import sleep
 from typing import Any
 
 import torch
 from torch.autograd.profiler import profile
+
+SETTLE_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,11 @@ def allocator_peak(call: Callable[[], object], device: torch.device) -> Allocato
 
 
 def _cuda_peak(call: Callable[[], object], device: torch.device) -> AllocatorPeak:
-    torch.cuda.synchronize(device)
+    settle(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_stats(device)
-    call()
+    with backward_on_this_thread():
+        call()
     torch.cuda.synchronize(device)
     after = torch.cuda.memory_stats(device)
 
@@ -99,16 +103,40 @@ def _cuda_peak(call: Callable[[], object], device: torch.device) -> AllocatorPea
     )
 
 
+def settle(device: torch.device) -> None:
+    """Wait until nothing of earlier calls is under way on a CUDA device.
+
+    Autograd's thread lets go of a backward pass a moment after its caller has the result, and needs the interpreter for
+    it; what it still held would be part of a baseline, and be released within the call that is measured.
+    """
+    torch.cuda.synchronize(device)
+    sleep(SETTLE_SECONDS)
+
+
+def backward_on_this_thread() -> torch.autograd.set_multithreading_enabled:
+    """Let backward passes within the block release their memory when they end, not when another thread gets to it."""
+    return torch.autograd.set_multithreading_enabled(False)
+
+
 def _cpu_peak(call: Callable[[], object]) -> AllocatorPeak:
     profiler = profile(profile_memory=True)
     with profiler:
         call()
     assert profiler.kineto_results is not None
-    live = [0, *accumulate(nbytes for _, nbytes in changes(profiler.kineto_results.events()))]
+    live = [0, *accumulate(nbytes for _, nbytes in changes(profiler.kineto_results.events(), torch.device("cpu")))]
     return AllocatorPeak(peak_bytes=max(live), left_bytes=live[-1])
 
 
-def changes(events: Iterable[Any]) -> list[tuple[int, int]]:
-    """The allocations and releases among a profiler's events, as nanoseconds and bytes, in order of time."""
-    found = ((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+def changes(events: Iterable[Any], device: torch.device) -> list[tuple[int, int]]:
+    """The allocations and releases on ``device`` among a profiler's events (of torch's untyped ``_KinetoEvent``).
+
+    As nanoseconds and bytes, in order of time. A device without an index is any of its kind.
+    """
+    found = ((event.start_ns(), event.nbytes()) for event in events if _is_memory_of(event, device))
     return sorted(found, key=lambda change: change[0])
+
+
+def _is_memory_of(event: Any, device: torch.device) -> bool:
+    if event.name() != "[memory]" or event.device_type().name.lower() != device.type:
+        return False
+    return device.type == "cpu" or device.index in (None, event.device_index())

@@ -20,7 +20,6 @@ class GpuState:
     temperature_celsius: Reading[float]
     throttle_reasons: Reading[frozenset[str]]
     foreign_processes: Reading[int]
-    energy_joules: Reading[float]
 
     @classmethod
     def read(cls, nvml: Nvml) -> "GpuState":
@@ -30,7 +29,6 @@ class GpuState:
             temperature_celsius=nvml.temperature_celsius(),
             throttle_reasons=nvml.throttle_reasons(),
             foreign_processes=nvml.foreign_processes(),
-            energy_joules=nvml.energy_joules(),
         )
 
 
@@ -40,6 +38,8 @@ class Sample:
 
     start: GpuState
     end: GpuState
+    energy_joules: Reading[float]
+    """Drawn from one end to the other."""
 
     def throttle_reasons(self) -> frozenset[str]:
         """What kept the clock below the highest at either end, as far as that is known."""
@@ -59,17 +59,20 @@ class Watch:
 
     def __init__(self, nvml: Nvml) -> None:
         self._nvml = nvml
-        self._start: GpuState | None = None
+        self._start: tuple[GpuState, Reading[float]] | None = None
         self._samples: list[Sample] = []
 
     def before(self) -> None:
         """A sample is about to begin."""
-        self._start = GpuState.read(self._nvml)
+        state = GpuState.read(self._nvml)
+        self._start = state, self._nvml.energy_joules()
 
     def after(self) -> None:
         """The sample that began last has ended, the device synchronised."""
         assert self._start is not None
-        self._samples.append(Sample(self._start, GpuState.read(self._nvml)))
+        energy = self._nvml.energy_joules()  # next to the sample, as before it: the other readings take time, and power
+        start, energy_before = self._start
+        self._samples.append(Sample(start, GpuState.read(self._nvml), _drawn(energy_before, energy)))
 
     def suspicions(self) -> list[tuple[str, ...]]:
         """For each sample, in words, what makes it suspect; nothing where it is not, or where that is not known."""
@@ -119,10 +122,9 @@ class Watch:
         """Mean energy of a sample, the pauses between them left out."""
         total = 0.0
         for sample in self._samples:
-            start, end = sample.start.energy_joules, sample.end.energy_joules
-            if start.value is None or end.value is None:
-                return Reading(None, start.reason or end.reason)
-            total += end.value - start.value
+            if sample.energy_joules.value is None:
+                return sample.energy_joules
+            total += sample.energy_joules.value
         if not total:
             return Reading(None, "the energy counter did not move in so short a time")
         return Reading(total / len(self._samples))
@@ -138,6 +140,12 @@ class Watch:
 
 
 _CLOCK_DROPPED = f"clock more than {CLOCK_DROP:.0%} below its median"
+
+
+def _drawn(before: Reading[float], after: Reading[float]) -> Reading[float]:
+    if before.value is None or after.value is None:
+        return Reading(None, before.reason or after.reason)
+    return Reading(after.value - before.value)
 
 
 def _missing(readings: dict[str, list[Reading[Any]]]) -> dict[str, str]:

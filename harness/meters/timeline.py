@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from harness.meters.allocator import changes
+from harness.meters.allocator import backward_on_this_thread, changes, settle
 from harness.phases import listening
 
 CALL = "meta-gradient"
@@ -55,7 +55,9 @@ def record_timeline(call: Callable[[], object], device: torch.device, folder: Pa
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
     snapshot = _cuda_snapshot(folder / f"{stem}.snapshot.pickle") if is_cuda else nullcontext()
     tracing = profile(activities=activities, profile_memory=True)
-    with snapshot, tracing as profiler, record_function(CALL), _phases_in_the_trace():
+    if is_cuda:
+        settle(device)
+    with backward_on_this_thread(), snapshot, tracing as profiler, record_function(CALL), _phases_in_the_trace():
         call()
         if is_cuda:
             torch.cuda.synchronize(device)
@@ -101,7 +103,7 @@ def recording(events: Sequence[Any], device: torch.device) -> Recording:
         return (nanoseconds - begin) / 1e9
 
     seconds, live_bytes = [0.0], [0]
-    for at, nbytes in changes(event for event in events if _is_of(event, device)):
+    for at, nbytes in changes(events, device):
         seconds.append(since(at))
         live_bytes.append(live_bytes[-1] + nbytes)
     seconds.append(max(since(whole.end_ns()), seconds[-1]))
@@ -112,9 +114,3 @@ def recording(events: Sequence[Any], device: torch.device) -> Recording:
     )
     phases = [(mark.name().removeprefix(PHASE), since(mark.start_ns()), since(mark.end_ns())) for mark in marks]
     return Recording(seconds, live_bytes, phases)
-
-
-def _is_of(event: Any, device: torch.device) -> bool:
-    if event.device_type().name.lower() != device.type:
-        return False
-    return device.type == "cpu" or device.index in (None, event.device_index())

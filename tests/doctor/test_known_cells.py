@@ -61,6 +61,12 @@ def test_a_forecast_is_held_to_one_per_cent(peak: int, verdict: str) -> None:
     assert (finding.verdict, finding.expected, finding.measured) == (verdict, "1,000 B", f"{peak:,} B")
 
 
+@pytest.mark.parametrize(("peak", "verdict"), [(1030, "pass"), (910, "pass"), (890, "fail")])
+def test_on_a_gpu_to_ten(peak: int, verdict: str) -> None:
+    [finding] = forecast_peak("cuda:0", measured(METRICS), told(peak))
+    assert finding.verdict == verdict
+
+
 def test_no_forecast_is_unavailable() -> None:
     [finding] = forecast_peak("cpu", measured(METRICS), told(None, "it takes a while"))
     assert (finding.verdict, finding.remark) == ("unavailable", "it takes a while")

@@ -98,7 +98,11 @@ def test_each_cell_has_a_process_of_its_own(executor: LocalExecutor) -> None:
 
 def test_the_fork_server_has_one_thread_and_no_cuda(executor: LocalExecutor) -> None:
     assert executor.ask("threading:active_count") == 1
-    assert executor.ask("torch.cuda:is_initialized") is False
+    assert executor.ask("torch.cuda:_is_in_bad_fork") is False  # as it would be after is_available() in the server
+
+
+def test_workers_leave_the_users_terminal_alone(executor: LocalExecutor) -> None:
+    assert executor.ask("os:getenv", "TORCH_CPP_LOG_LEVEL") == os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def test_bad_input_comes_back_from_a_worker(executor: LocalExecutor) -> None:

@@ -21,6 +21,13 @@ def spin(cycles: int = CYCLES) -> None:
     torch.cuda._sleep(cycles)  # pyright: ignore[reportPrivateUsage]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _awake() -> None:
+    """An idle GPU's clock is slow at first."""
+    spin(50 * CYCLES)
+    torch.cuda.synchronize()
+
+
 def test_events_and_wall_time_agree_on_a_known_delay() -> None:
     samples = time_samples(spin, DEVICE, min_samples=5, min_seconds=0, max_seconds=2.0, precision=0.02)
     assert min(samples.cuda_seconds) > 0.004
@@ -47,6 +54,7 @@ def test_reading_what_fits_the_cache_is_slower_after_a_flush() -> None:
     out = torch.empty((), device=DEVICE)
 
     def read() -> None:
+        spin(200_000)  # until the host has queued the sum, whose own time is then what differs
         torch.sum(data, dim=0, out=out)
 
     samples = time_samples(read, DEVICE, min_samples=100, min_seconds=0, max_seconds=5.0, precision=0.01)

@@ -5,35 +5,16 @@ from typing import Any
 import pytest
 import torch
 
-import harness
 from harness.cell import Cell, Part, Status
 from harness.executors import LocalExecutor
 from harness.machine import describe
-from harness.meters.accuracy import agreement
 from harness.meters.allocator import allocator_peak
 from harness.meters.clock import time_samples
-from harness.registry import ESTIMATORS
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; run `make test-gpu` where there is one"),
 ]
-OWN: dict[str, dict[str, Any]] = {"maml-truncated": {"last": 2}, "imaml-neumann": {"eta": 0.5}}
-
-
-@pytest.mark.parametrize("batching", ["loop", "vmap"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-3)])
-@pytest.mark.parametrize("name", [name for name in ESTIMATORS.names() if not name.startswith(("fault", "fails"))])
-def test_estimators_are_those_of_the_cpu_in_double_precision(
-    name: str, dtype: str, tolerance: float, batching: str
-) -> None:
-    grads = []
-    for device, precision in (("cpu", "float64"), ("cuda", dtype)):
-        problem = harness.problem("sinusoid", hidden=(8, 8), activation="tanh", dtype=precision, device=device)
-        estimator = harness.estimator(name, steps=3, lr=0.02, lam=20.0, batching=batching, **OWN.get(name, {}))
-        grad = estimator.meta_gradients(problem, problem.tasks(2, 0), problem.theta()).grad
-        grads.append({key: value.cpu() for key, value in grad.items()})
-    assert agreement(grads[1], grads[0]).relative_error < tolerance
 
 
 def test_known_allocations_are_read_to_the_block() -> None:
@@ -77,16 +58,20 @@ def cell(**changes: Any) -> Cell:
 def test_running_out_of_memory_is_a_status_and_the_next_cell_runs() -> None:
     executor = LocalExecutor()
     free_before = torch.cuda.mem_get_info()[0]
-    failed, worked = executor.run([cell(steps=20_000), cell()])
-    assert failed.status is Status.OOM
-    assert worked.status is Status.OK
+    executor.ready()
+    failed = executor.measure(cell(steps=20_000))
+    assert failed.status is Status.OOM, failed.reason
+    assert torch.cuda.mem_get_info()[0] >= free_before - (64 << 20)
+    worked = executor.measure(cell())
+    assert worked.status is Status.OK, worked.reason
     assert worked.metrics["cuda_seconds"]
     assert worked.metrics["baseline_bytes"][0] > 0
     assert torch.cuda.mem_get_info()[0] >= free_before - (64 << 20)
 
 
 def test_the_fork_server_never_touched_cuda() -> None:
-    assert LocalExecutor().ask("torch.cuda:is_initialized") is False
+    """A child of a process that did cannot use it, and that is not what ``is_initialized`` says."""
+    assert LocalExecutor().ask("torch.cuda:_is_in_bad_fork") is False
 
 
 def test_the_device_is_described() -> None:

@@ -2,6 +2,8 @@
 
 import gc
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -139,6 +141,23 @@ def test_the_collector_is_left_as_it_was() -> None:
         assert gc.get_freeze_count() == frozen
 
 
+def test_what_a_gpu_allocates_meanwhile_is_not_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Profile(nullcontext[None]):
+        """The profiler's record of a call that allocated on both."""
+
+        def __init__(self, **_: object) -> None:
+            super().__init__()
+            self.kineto_results = SimpleNamespace(events=lambda: [memory("CPU", 700), memory("CUDA", 4_000)])
+
+    def memory(device: str, nbytes: int) -> SimpleNamespace:
+        said: dict[str, object] = {"name": "[memory]", "start_ns": 1, "nbytes": nbytes}
+        said |= {"device_type": SimpleNamespace(name=device)}
+        return SimpleNamespace(**{name: lambda value=value: value for name, value in said.items()})
+
+    monkeypatch.setattr("harness.meters.allocator.profile", Profile)
+    assert allocator_peak(works, CPU).peak_bytes == 700
+
+
 class Allocator:
     """The counters of a CUDA caching allocator with blocks of 512 bytes and segments of 2048."""
 
@@ -206,6 +225,28 @@ def test_counters_of_cuda_are_read_over_their_baselines(allocator: Allocator) ->
     )
     assert memory.retained_bytes == (1_024, 2_048)
     assert memory.leak_bytes_per_call == 1_024
+
+
+def test_what_autograds_thread_lets_go_of_late_is_not_in_the_baseline(
+    allocator: Allocator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so as soon as the thread that called it sleeps."""
+    monkeypatch.setattr("harness.meters.allocator.sleep", lambda seconds: allocator.free(700))
+    allocator.allocate(700)
+
+    def call() -> None:
+        allocator.allocate(4_000)
+        allocator.free(4_000)
+
+    peak = allocator_peak(call, CUDA)
+    assert (peak.peak_bytes, peak.left_bytes, peak.baseline_bytes) == (8 * 512, 0, 2 * 512)
+
+
+def test_a_call_goes_back_on_its_own_thread(allocator: Allocator) -> None:
+    seen: list[bool] = []
+    allocator_peak(lambda: seen.append(torch._C._is_multithreading_enabled()), CUDA)  # pyright: ignore[reportPrivateUsage]
+    assert seen == [False]
+    assert torch._C._is_multithreading_enabled()  # pyright: ignore[reportPrivateUsage]
 
 
 def test_an_allocator_that_does_not_count_has_no_counts(allocator: Allocator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,23 @@ def test_energy_leaves_out_the_pauses_between_samples() -> None:
     assert watch.metrics()["energy_joules"] == [2.0]
 
 
+def test_energy_is_read_next_to_the_sample_at_both_ends() -> None:
+    class Logging(FakeNvml):
+        def _answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
+            asked.append(name)
+            return super()._answer(name, arguments)
+
+    asked: list[str] = []
+    watch = Watch(Nvml(UUID, Logging()))
+    asked.clear()
+    watch.before()
+    asked.append("the sample")
+    watch.after()
+    sample = asked.index("the sample")
+    assert asked[sample - 1] == asked[sample + 1] == ENERGY
+    assert asked.count(ENERGY) == 2
+
+
 def test_a_counter_that_stands_still_is_no_zero() -> None:
     watch = watched(({}, {}), ({}, {}))
     assert "energy_joules" not in watch.metrics()

@@ -115,6 +115,13 @@ def test_what_the_call_raises_comes_through_and_nobody_listens_on(tmp_path: Path
     assert changes(record_timeline(lambda: megabytes(1), CPU, tmp_path, "again")) == [1, -1]
 
 
+def test_releases_are_made_where_the_profiler_sees_them(tmp_path: Path) -> None:
+    """Autograd's own thread is not watched once a backward pass has ended."""
+    seen: list[bool] = []
+    record_timeline(lambda: seen.append(torch._C._is_multithreading_enabled()), CPU, tmp_path, "threads")  # pyright: ignore[reportPrivateUsage]
+    assert seen == [False]
+
+
 @dataclass
 class Event:
     """As torch's ``_KinetoEvent``."""
