@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.checks import Dtype
+
 SCHEMA_VERSION = 3
 """Version of the stored cell, measurement and manifest.
 
@@ -20,7 +22,6 @@ cell may be measured in several processes, measurements have notes, manifests th
 
 Scalar: TypeAlias = bool | int | float | str
 Value: TypeAlias = Scalar | list[Scalar]
-Dtype: TypeAlias = Literal["float64", "float32", "bfloat16"]
 Pass: TypeAlias = Literal["memory", "counters", "time", "phases", "accuracy"]
 Reference: TypeAlias = Literal["backprop", "implicit"]
 
@@ -132,6 +133,11 @@ class Measurement(Model):
     """By metric: why it has no number, or what is to be known about it."""
     metrics: dict[str, list[float]] = {}
     """Every sample, by metric; the names are those of :data:`METRICS`. A failed cell keeps what it had measured."""
+
+    @property
+    def ending(self) -> str:
+        """The status, with the reason where there is one."""
+        return f"{self.status}: {self.reason}" if self.reason else str(self.status)
 
 
 @dataclass(frozen=True)

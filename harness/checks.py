@@ -1,12 +1,13 @@
 """Ranges of parameters: each raises :class:`BadInput` with the one line that names the parameter and its value."""
 
 import math
-from typing import TypeGuard
+from typing import Literal, TypeAlias, TypeGuard, get_args
 
 from harness.errors import BadInput, unknown
 
-DTYPES = ("float64", "float32", "bfloat16")
+Dtype: TypeAlias = Literal["float64", "float32", "bfloat16"]
 """Of problems, by their names in torch."""
+DTYPES: tuple[str, ...] = get_args(Dtype)
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -42,6 +43,12 @@ def require_not_negative(name: str, value: object) -> None:
         raise BadInput(f"{name}: {value!r} is not a number >= 0")
 
 
+def require_seed(name: str, value: object) -> None:
+    """A whole number, 0 or above."""
+    if type(value) is not int or value < 0:
+        raise BadInput(f"{name}: {value!r} is not a whole number >= 0")
+
+
 def require_fraction(name: str, value: object, otherwise: str = "") -> None:
     """A number in [0, 1); ``otherwise`` ends the message."""
     if not is_number(value) or not 0 <= value < 1:
@@ -51,4 +58,4 @@ def require_fraction(name: str, value: object, otherwise: str = "") -> None:
 def require_dtype(dtype: str) -> None:
     """A floating point type problems are made of."""
     if dtype not in DTYPES:
-        raise unknown("dtype", str(dtype), DTYPES)
+        raise unknown("dtype", dtype, DTYPES)

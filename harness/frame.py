@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harness.cell import METRICS, Measurement, Part, Value
@@ -58,11 +57,8 @@ def metrics_held(measurements: Iterable[Measurement]) -> list[str]:
 
 
 def summary(values: Sequence[float]) -> Summary:
-    """Median and quartiles, quietly not-a-number where infinite samples leave them undefined."""
-    if len(values) == 1:
-        return Summary(1, values[0], values[0], values[0])
-    with np.errstate(invalid="ignore"):
-        return summarise(values)
+    """Median and quartiles."""
+    return summarise(values)
 
 
 _LONG = ("metric", "unit", "sample", "value")
@@ -123,7 +119,7 @@ def _summaries(measurement: Measurement) -> dict[str, float]:
     row: dict[str, float] = {}
     for name, values in measurement.metrics.items():
         if values:
-            s = summary(values)
+            s = summarise(values)
             row |= {name: s.median, f"{name}_low": s.low, f"{name}_high": s.high, f"{name}_count": s.count}
     return row
 

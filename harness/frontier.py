@@ -10,6 +10,7 @@ from typing import Any
 from harness.cell import Cell, Part, Status
 from harness.executors import LocalExecutor
 from harness.forecast import Forecast
+from harness.registry import PROBLEMS
 
 MOST_STEPS = 2**20
 """More inner steps than this are called any number."""
@@ -157,7 +158,7 @@ PATIENCE = 12
 
 def _crossing(seen: Sequence[tuple[int, float]], budget: float) -> float | None:
     """Where the power law through two points meets the budget: infinite where it is flat, ``None`` without two."""
-    if len(seen) < 2 or seen[0][0] == seen[1][0]:
+    if budget <= 0 or len(seen) < 2 or seen[0][0] == seen[1][0]:
         return None
     (n, held), (other, held_there) = seen
     exponent = math.log(held_there / held) / math.log(other / n)
@@ -172,7 +173,6 @@ def unit(cell: Cell) -> tuple[dict[str, Any], int]:
 
     All are scaled together, so that a width stays divisible by its heads.
     """
-    from harness.registry import PROBLEMS
     from harness.worker import build_problem
 
     names: Sequence[str] = getattr(PROBLEMS.get(cell.problem.name), "size", ())

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.cell import METRICS, Cell, Measurement, Status
 from harness.compare.amounts import JUDGED, has_grown
-from harness.compare.comparison import TIMES
+from harness.compare.comparison import EVERY_METRIC
 from harness.compare.machines import is_disturbed
 from harness.errors import BadInput, unknown
 from harness.exports.names import named
@@ -97,7 +97,7 @@ def histories(runs: Sequence[LoadedRun], metrics: Sequence[str] = ()) -> list[Se
     points: dict[tuple[tuple[object, ...], str, str], list[Point]] = {}
     for run in runs:
         for measurement in (each for each in run.measurements if each.status is Status.OK):
-            for metric in (each for each in metrics or _ALL if each in measurement.metrics):
+            for metric in (each for each in metrics or EVERY_METRIC if each in measurement.metrics):
                 values = _values(run, measurement, metric)
                 if values:
                     identity = (_hardware(run.manifest), measurement.cell.key, metric)
@@ -143,7 +143,6 @@ def find_steps(cell: Cell, metric: str, values: Sequence[float]) -> list[Step]:
     return []
 
 
-_ALL = (*TIMES, *JUDGED)
 _ERRORS_FROM = 1e-10
 """Smaller errors are rounding, and take part as this."""
 

@@ -1,6 +1,5 @@
 """A suite measured into a run directory."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.cell import Cell, Measurement, Status
-from harness.errors import BadInput
+from harness.errors import BadInput, unknown
 from harness.executors import LocalExecutor
 from harness.forecast import Forecast
-from harness.limits import MemoryLimit
+from harness.git import git
+from harness.limits import MemoryLimit, Skip
 from harness.manifest import Machine, Manifest, Provenance
 from harness.store import LoadedRun, load_run, open_run
 from harness.suite import Suite, load_suite
@@ -41,7 +41,7 @@ def run(
     plugins: Sequence[str] = (),
     repeats: int = 1,
     trace: bool = False,
-    skip: bool = True,
+    skip: Skip | str = Skip.FORECAST,
 ) -> LoadedRun:
     """Measure every cell of a suite that ``out`` does not hold yet, each in a process of its own.
 
@@ -56,8 +56,8 @@ def run(
         plugins: Modules every worker imports first, for parts registered by hand.
         repeats: In how many processes each cell is measured, all cells once before any is measured again.
         trace: Leave every cell's memory timeline in the run's folder ``traces``.
-        skip: Do not start a cell that is forecast to need more memory than is free, nor one with more inner steps than
-            one that ran out of memory; its status is then ``skipped``.
+        skip: Which cells not to start for want of memory: ``forecast`` (those forecast not to fit, and those with more
+            inner steps than one that ran out of memory), ``oom`` (the latter alone) or ``never``.
 
     Returns:
         The run as it then lies on disk.
@@ -65,6 +65,8 @@ def run(
     Raises:
         BadInput: Something asked for cannot be; nothing has been written then.
     """
+    if skip not in list(Skip):
+        raise unknown("choice of what to skip", skip, Skip)
     loaded = load_suite(suite)
     executor = LocalExecutor(plugins)
     machine, cells = plan(loaded, executor, device=device, steps=steps, estimators=estimators, threads=threads)
@@ -76,11 +78,11 @@ def run(
         if listener:
             listener.planned([cell for cell, _ in todo], len(cells) * repeats - len(todo), store.notices)
         forecasts = _forecasts([cell for cell, _ in todo], executor)
-        free_bytes = executor.ask("harness.forecast:free_bytes", machine.device) if skip and forecasts else None
+        free_bytes = executor.ask("harness.forecast:free_bytes", machine.device) if forecasts else None
         known = {key: each.peak_bytes for key, each in forecasts.items() if each.peak_bytes is not None}
-        limit = MemoryLimit(known, free_bytes, store.latest())
+        limit = MemoryLimit(Skip(skip), known, free_bytes, store.latest())
         for cell, repeat in todo:
-            refusal = limit.refusal(cell) if skip else None
+            refusal = limit.refusal(cell)
             measurement = (
                 _skipped(cell, repeat, refusal)
                 if refusal
@@ -138,14 +140,14 @@ def plan(
 
 
 def _manifest(suite: Suite, machine: Machine, provenance: Provenance, cells: Sequence[Cell], repeats: int) -> Manifest:
-    revision = _git("rev-parse", "HEAD")
+    revision = git("rev-parse", "HEAD")
     return Manifest(
         suite=suite.identity(),
         machine=machine,
         created_at=_now(),
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         git_revision=revision,
-        git_dirty=None if revision is None else bool(_git("status", "--porcelain")),
+        git_dirty=None if revision is None else bool(git("status", "--porcelain")),
         planned=[cell.key for cell in cells],
         repeats=repeats,
         expectations=suite.expectations,
@@ -183,12 +185,3 @@ def _check(suite: Suite, cells: Sequence[Cell], executor: LocalExecutor) -> None
         executor.ask("harness.worker:check", cells)
     except BadInput as error:
         raise BadInput(f"{suite.path}: {error}") from None
-
-
-def _git(*arguments: str) -> str | None:
-    """Output of a git command in the working folder; ``None`` without git or outside a checkout."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

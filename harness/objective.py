@@ -152,9 +152,13 @@ class Objective:
         hessian = self.hessian(phi)
         return lambda v: hessian(v) + self.lam * v
 
+    def uncounted(self) -> "Objective":
+        """The same with counts of its own, for work that is not the estimator's."""
+        return replace(self, counts=Counts())
+
     def residual(self, phi: Tensor) -> Tensor:
         """‖∇G(φ)‖ / ‖∇G(θ)‖, shape (...): how far φ is from solving the inner problem. Not counted."""
-        uncounted = replace(self, counts=Counts())
+        uncounted = self.uncounted()
         start, end = uncounted.gradient(self.theta).norm(dim=-1), uncounted.gradient(phi).norm(dim=-1)
         return torch.where(start > 0, end / start, 0.0)
 
@@ -187,9 +191,11 @@ def _stack(data: Sequence[Any]) -> Any:
     """Equal structures of tensors as one structure with a leading dimension.
 
     Raises:
-        BadInput: Shapes or structures differ.
+        BadInput: Shapes or structures differ, or there is something besides tensors.
     """
     leaves, specs = zip(*(pytree.tree_flatten(each) for each in data), strict=True)
+    if not all(isinstance(leaf, Tensor) for each in leaves for leaf in each):
+        raise BadInput("tasks of a vectorised meta-batch need data of tensors alone; take them one by one")
     if any(spec != specs[0] for spec in specs) or any(
         [leaf.shape for leaf in each] != [leaf.shape for leaf in leaves[0]] for each in leaves
     ):

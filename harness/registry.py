@@ -77,11 +77,12 @@ class Registry:
 
 
 def _check_parameters(part: Callable[..., Any], given: Mapping[str, Any]) -> None:
-    accepted = signature(part).parameters
-    if any(p.kind is Parameter.VAR_KEYWORD for p in accepted.values()):
-        return
+    parameters = signature(part).parameters
+    takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
+    variadic = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
+    accepted = {key: p for key, p in parameters.items() if p.kind not in variadic}
     for key in given:
-        if key not in accepted:
+        if key not in accepted and not takes_any:
             raise unknown("parameter", key, accepted)
     missing = [key for key, p in accepted.items() if p.default is Parameter.empty and key not in given]
     if missing:

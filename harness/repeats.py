@@ -5,6 +5,9 @@ from statistics import median
 
 from harness.cell import METRICS, Measurement, Status
 
+DIFFERS = "differs between processes"
+"""The note on a number that should not."""
+
 
 def merged(processes: Sequence[Measurement]) -> Measurement:
     """One measurement of the processes of one cell, in their order.
@@ -25,7 +28,7 @@ def merged(processes: Sequence[Measurement]) -> Measurement:
             if all(str(values) == str(held[0]) for values in held):  # as text, so that nan is nan
                 metrics[name] = held[0]
                 continue
-            notes[name] = "differs between processes"
+            notes[name] = DIFFERS
         metrics[name] = [value for values in held for value in values]
     medians = [median(each.metrics["wall_seconds"]) for each in processes if each.metrics.get("wall_seconds")]
     if medians:

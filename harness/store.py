@@ -5,24 +5,19 @@ what is lost is at most the line being written, and opening the run again cuts i
 """
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from io import SEEK_END, FileIO
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias
 
-from pydantic import BaseModel, ValidationError
-
-from harness.cell import SCHEMA_VERSION, Measurement, Model, Status
-from harness.errors import BadInput
+from harness.cell import SCHEMA_VERSION, Measurement, Status
+from harness.errors import BadInput, os_errors
 from harness.manifest import Machine, Manifest
 from harness.repeats import merged
-
-M = TypeVar("M", bound=Model)
+from harness.versions import parsed
 
 Process: TypeAlias = tuple[str, int]
 """A cell's key, and which of its processes."""
@@ -80,7 +75,7 @@ class Run:
             BadInput: It cannot be written (the disk is full, say); the file is as it was before.
         """
         line = memoryview(measurement.model_dump_json().encode() + b"\n")
-        with _os_errors_in_one_line(f"cannot write to {self.path / MEASUREMENTS}"):
+        with os_errors(f"cannot write to {self.path / MEASUREMENTS}"):
             end = self._file.seek(0, SEEK_END)
             try:
                 while line:
@@ -123,7 +118,7 @@ def open_run(path: Path, manifest: Manifest) -> Run:
         BadInput: The folder holds something else, a run of another suite or machine, or a damaged one; it is in use;
             it cannot be written to. Nothing is written then.
     """
-    with _os_errors_in_one_line(f"cannot write to {path}"):
+    with os_errors(f"cannot write to {path}"):
         _stored_manifest(path, manifest)
         path.mkdir(parents=True, exist_ok=True)
         file = FileIO(path / MEASUREMENTS, "a")
@@ -141,12 +136,12 @@ def load_run(path: Path) -> LoadedRun:
     Raises:
         BadInput: There is no run, it is damaged or of a newer schema, or it holds no measurements.
     """
-    with _os_errors_in_one_line(f"cannot read {path}"):
+    with os_errors(f"cannot read {path}"):
         if not path.is_dir():
             raise BadInput(f"{path}: {'not a folder' if path.exists() else 'no such folder'}")
         if not (path / MANIFEST).exists():
             raise BadInput(f"{path}: holds no run ({MANIFEST} is missing)")
-        manifest = _parsed(Manifest, (path / MANIFEST).read_bytes(), str(path / MANIFEST))
+        manifest = _read_manifest(path)
         lines = _read_measurements(path)
     if not lines.latest:
         raise BadInput(f"{path}: holds no measurements yet")
@@ -189,7 +184,7 @@ def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
         if any(not _left_by_an_aborted_start(entry) for entry in path.iterdir()):
             raise BadInput(f"{path} is not empty and holds no run; choose another --out")
         return None
-    stored = _parsed(Manifest, (path / MANIFEST).read_bytes(), str(path / MANIFEST))
+    stored = _read_manifest(path)
     if stored.suite.name != wanted.suite.name:
         made_for = f"for suite '{stored.suite.name}', not '{wanted.suite.name}'"
     elif stored.suite.digest != wanted.suite.digest:
@@ -199,6 +194,11 @@ def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
     else:
         return stored
     raise BadInput(f"{path} was made {made_for}; choose another --out")
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    return parsed(Manifest, file.read_bytes(), str(file), SCHEMA_VERSION)
 
 
 def _left_by_an_aborted_start(entry: Path) -> bool:
@@ -226,32 +226,15 @@ def _read_measurements(path: Path) -> _Lines:
     whole_bytes = content.rfind(b"\n") + 1
     latest: dict[Process, Measurement] = {}
     for number, line in enumerate(content[:whole_bytes].split(b"\n")[:-1], start=1):
-        measurement = _parsed(Measurement, line, f"{file}, line {number}")
+        measurement = parsed(Measurement, line, f"{file}, line {number}", SCHEMA_VERSION)
         latest[measurement.key, measurement.repeat] = measurement
     return _Lines(latest, whole_bytes, torn=whole_bytes < len(content))
-
-
-class _Versioned(BaseModel):
-    schema_version: int
-
-
-def _parsed(model: type[M], text: bytes, where: str) -> M:
-    try:
-        version = _Versioned.model_validate_json(text).schema_version
-        if version > SCHEMA_VERSION:
-            reads = f"this one reads up to {SCHEMA_VERSION}"
-            raise BadInput(f"{where}: made by a newer imaml-bench (schema {version}; {reads})")
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{where}: damaged ({key + ': ' if key else ''}{first['msg']})") from error
 
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:
     """Replace the manifest, so that at any moment either the old or the new one is there, whole."""
     written = path / MANIFEST_BEING_WRITTEN
-    with _os_errors_in_one_line(f"cannot write to {path}"):
+    with os_errors(f"cannot write to {path}"):
         with written.open("wb") as file:
             file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
             file.flush()
@@ -271,11 +254,3 @@ def _lock(file: FileIO, path: Path) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise BadInput(f"{path} is being written to by another run; wait for it or choose another --out") from error
-
-
-@contextmanager
-def _os_errors_in_one_line(what: str) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BadInput(f"{what}: {error.strerror or error}") from error

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from harness.cell import Cell, Model
-from harness.errors import BadInput
+from harness.errors import BadInput, os_errors
+from harness.versions import parsed
 
 SCHEMA_VERSION = 1
 """Version of the stored timeline. 1: the first."""
@@ -127,14 +128,8 @@ def load_timelines(run: Path) -> list[Timeline]:
         BadInput: A file cannot be read, is damaged, too large, or of a newer schema; says which.
     """
     folder = run / TRACES
-    try:
+    with os_errors(f"cannot read {folder}"):
         return [_loaded(path) for path in sorted(folder.glob(f"*{ENDING}"))]
-    except OSError as error:
-        raise BadInput(f"cannot read {folder}: {error.strerror or error}") from error
-
-
-class _Versioned(BaseModel):
-    schema_version: int
 
 
 def _loaded(path: Path) -> Timeline:
@@ -142,15 +137,4 @@ def _loaded(path: Path) -> Timeline:
         raise BadInput(f"{path}: not a file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise BadInput(f"{path}: larger than a timeline can be ({MAX_FILE_BYTES:,} bytes); trace the cell again")
-    text = path.read_bytes()
-    try:
-        version = _Versioned.model_validate_json(text).schema_version
-        if version > SCHEMA_VERSION:
-            reads = f"this one reads up to {SCHEMA_VERSION}"
-            raise BadInput(f"{path}: made by a newer imaml-bench (timeline schema {version}; {reads})")
-        return Timeline.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise BadInput(f"{path}: damaged ({key + ': ' if key else ''}{what})") from error
+    return parsed(Timeline, path.read_bytes(), str(path), SCHEMA_VERSION, "timeline schema")

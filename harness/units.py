@@ -78,6 +78,8 @@ def parse_bytes(size: str | float) -> int:
     """
     match = re.fullmatch(r"\s*(\d+\.?\d*(?:e\+?\d+)?)\s*([a-z]*)\s*", str(size).lower(), re.ASCII)
     units = {name.lower(): factor for name, factor in _BYTES.items()}
-    if isinstance(size, bool) or match is None or (match[2] or "b") not in units:
+    factor = units.get(match[2] or "b") if match and not isinstance(size, bool) else None
+    nbytes = float(match[1]) * factor if match and factor else math.inf
+    if not math.isfinite(nbytes):
         raise BadInput(f"{size!r} is not a size in bytes: write it as in '24 MB' or '24 MiB' ({', '.join(_BYTES)})")
-    return round(float(match[1]) * units[match[2] or "b"])
+    return round(nbytes)

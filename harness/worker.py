@@ -1,7 +1,7 @@
 """One cell measured, in the process this is called in."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
@@ -10,7 +10,7 @@ import torch
 from harness import passes
 from harness.bilevel import Problem
 from harness.cell import Cell, Status
-from harness.errors import BadInput
+from harness.errors import BadInput, first_line
 from harness.estimators import BatchMetaGradient, Estimator
 from harness.estimators.base import Diagnostics
 from harness.linear_solvers import extreme_eigenvalues
@@ -18,7 +18,6 @@ from harness.machine import configure
 from harness.meters.accuracy import agreement
 from harness.meters.counters import count_flops
 from harness.meters.host import rss_bytes, rss_peak_bytes
-from harness.objective import Counts
 from harness.passes import Found, Metrics
 from harness.pytree import Params
 from harness.references import NoReference, reference_gradient, require_references
@@ -40,13 +39,11 @@ def build_estimator(cell: Cell) -> Estimator:
 
 def build_problem(cell: Cell, *, dtype: str | None = None, draw: int = 0) -> Problem:
     """The cell's problem on its device, of its ``draw``-th seed; a bad parameter is a :class:`BadInput`."""
-    return PROBLEMS.create(
-        cell.problem.name,
-        dtype=dtype or cell.dtype,
-        device=cell.device,
-        seed=cell.seed + draw,
-        **cell.problem.parameters,
-    )
+    name, parameters = cell.problem.name, cell.problem.parameters
+    own = {"dtype": dtype or cell.dtype, "device": cell.device, "seed": cell.seed + draw}
+    for key in (each for each in own if each in parameters):
+        raise BadInput(f"problem '{name}': {key}: is the cell's own; in a suite, dtype and seed belong in [grid]")
+    return PROBLEMS.create(name, **own, **parameters)
 
 
 def check(cells: Sequence[Cell]) -> None:
@@ -90,8 +87,7 @@ def measure(
         return Outcome(Status.CRASH, str(error))
     except Exception as error:
         status = Status.OOM if _is_out_of_memory(error) else Status.CRASH
-        first_line = (str(error).strip() or "no message").splitlines()[0]
-        return Outcome(status, f"{type(error).__name__}: {first_line}")
+        return Outcome(status, f"{type(error).__name__}: {first_line(error)}")
     return Outcome(Status.OK)
 
 
@@ -99,10 +95,23 @@ class _Diverged(Exception):
     pass
 
 
+_WANT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+"""How the CPU's allocator, the CUDA runtime and its libraries (cuBLAS, cuDNN, …) say it without a type of its own."""
+
+_NO_ENGINE = "unable to find an engine"
+"""How cuDNN says that none of its algorithms would do, for want of memory or of support."""
+
+
+def _was_refused_memory() -> bool:
+    """Whether a CUDA allocator of this process ran out of memory, whatever became of the error."""
+    return any(torch.cuda.memory_stats(index).get("num_ooms", 0) for index in range(torch.cuda.device_count()))
+
+
 def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = str(error) if isinstance(error, RuntimeError) else ""
+    return any(each in words for each in _WANT_OF_MEMORY) or (_NO_ENGINE in words and _was_refused_memory())
 
 
 def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) -> Iterator[Found]:
@@ -207,8 +216,8 @@ def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Found:
 
 
 def _smallest_curvature(diagnostics: Diagnostics) -> float:
-    uncounted = replace(diagnostics.objective, counts=Counts())
-    return extreme_eigenvalues(uncounted.curvature(diagnostics.phi), diagnostics.phi)[0]
+    curvature = diagnostics.objective.uncounted().curvature(diagnostics.phi)
+    return extreme_eigenvalues(curvature, diagnostics.phi)[0]
 
 
 def _mean(grads: Sequence[Params]) -> Params:

@@ -60,6 +60,7 @@ def test_flat_memory_takes_any_number_and_is_asked_for_seldom() -> None:
 def test_nothing_fits_where_one_is_too_much_or_unknown() -> None:
     assert largest(lambda n: 10.0 * n, 9, 16, 100) == 0
     assert largest(lambda _: None, 9, 16, 100) == 0
+    assert largest(lambda n: 10.0 * n, 0, 16, 100) == 0
     assert largest(lambda n: math.inf if n > 5 else 1.0 * n, 100, 1, 1000) == 5
 
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "harness"
 
 FLOORS = [
-    {"errors", "checks", "registry", "pytree", "bilevel", "objective", "phases", "statistics", "units"},
+    {"errors", "checks", "git", "registry", "pytree", "bilevel", "objective", "phases", "statistics", "units"},
     {"data", "inner", "linear_solvers"},
     {"problems", "estimators"},
     {"meters", "parts"},
@@ -28,6 +28,7 @@ FLOORS = [
         "limits",
         "references",
         "timelines",
+        "versions",
     },
     {"worker", "passes", "forecast", "machine", "executors"},
     {

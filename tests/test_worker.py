@@ -7,6 +7,7 @@ import torch
 
 from harness.cell import METRICS, Cell, Part, Status
 from harness.errors import BadInput
+from harness.estimators.unrolled import Maml
 from harness.passes import PHASE_REPEATS, Found, Metrics
 from harness.worker import Outcome, check, measure
 
@@ -127,6 +128,39 @@ def test_failures_are_outcomes() -> None:
     assert metrics == {}
 
 
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", Status.OOM),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", Status.OOM),
+        ("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", Status.OOM),
+        ("CUDA error: an illegal memory access was encountered", Status.CRASH),
+    ],
+)
+def test_libraries_that_want_memory_ran_out_of_it(
+    message: str, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(Maml, "meta_gradients", fail)
+    outcome, _ = measured(cell())
+    assert outcome == Outcome(status, f"RuntimeError: {message.splitlines()[0]}")
+
+
+@pytest.mark.parametrize(("refusals", "status"), [({"num_ooms": 1}, Status.OOM), ({}, Status.CRASH)])
+def test_cudnn_without_an_algorithm_ran_out_of_memory_where_the_allocator_did(
+    refusals: dict[str, int], status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+    monkeypatch.setattr(Maml, "meta_gradients", fail)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "memory_stats", lambda device: refusals if device == 1 else {"num_ooms": 0})
+    assert measured(cell())[0].status is status
+
+
 def test_implicit_methods_tell_the_smallest_eigenvalue_of_their_inner_problem() -> None:
     _, implicit = measured(cell("imaml-cg", measure=("accuracy",), draws=2))
     assert implicit["smallest_curvature"] == pytest.approx([0.5 + 1 / 100] * 2)
@@ -154,6 +188,7 @@ def test_threads_are_those_of_the_cell() -> None:
         ({"estimator": Part(name="imaml-cg", parameters={"lam": 0})}, "estimator 'imaml-cg': lam: 0 is not above 0"),
         ({"estimator": Part(name="maml", parameters={"steeps": 1})}, "estimator 'maml': unknown parameter 'steeps'"),
         ({"problem": Part(name="linear", parameters={"kappa": 0})}, "problem 'linear': kappa: 0"),
+        ({"problem": Part(name="linear", parameters={"dtype": "float32"})}, "problem 'linear': dtype: is the cell"),
         ({"problem": Part(name="conv4", parameters={"ways": 10**6})}, "ways"),
         ({"estimator": Part(name="maml", parameters={"lr": 0.5})}, "reference 'implicit': lam = 0"),
     ],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import BadInput
+from harness.errors import os_errors
 from harness.expectations import Outcome, Verdict
 from harness.exports.document import one_line
 
@@ -34,7 +34,7 @@ def annotations(verdicts: Iterable[Verdict], suite: Path | None = None) -> list[
     file = _in_checkout(suite)
     at = f",file={_property(file)}" if file else ""
     return [
-        f"::error title={_property(f'Expectation failed: {each.claim}')}{at}::{_data(_sentence(each))}"
+        f"::error title={_property(f'Expectation failed: {each.claim}')}{at}::{_data(each.sentence)}"
         for each in verdicts
         if each.outcome is Outcome.FAIL
     ]
@@ -50,12 +50,10 @@ def append_summary(write: Callable[[], str]) -> None:
     if not path:
         return
     text = write()
-    try:
+    with os_errors(f"GITHUB_STEP_SUMMARY: cannot write to {path}"):
         room = LARGEST_SUMMARY_BYTES - (Path(path).stat().st_size if Path(path).exists() else 0)
         with Path(path).open("ab") as file:
             file.write(_shortened(text, room))
-    except OSError as error:
-        raise BadInput(f"GITHUB_STEP_SUMMARY: cannot write to {path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -70,10 +68,6 @@ def commands_stopped() -> Generator[None]:
         yield
     finally:
         print(f"::{token}::", flush=True)
-
-
-def _sentence(of: Verdict) -> str:
-    return f"{of.found}; expected: {of.bound}"
 
 
 def _in_checkout(path: Path | None) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from harness.errors import BadInput
+from harness.errors import os_errors
 from harness.expectations import Outcome, Verdict
 from harness.exports.document import one_line
 
@@ -16,10 +16,8 @@ def write_junit(path: Path, suite: str, verdicts: Sequence[Verdict]) -> None:
     Raises:
         BadInput: It cannot be written.
     """
-    try:
+    with os_errors(f"cannot write to {path}"):
         path.write_bytes(junit(suite, verdicts))
-    except OSError as error:
-        raise BadInput(f"cannot write to {path}: {error.strerror or error}") from error
 
 
 def junit(suite: str, verdicts: Sequence[Verdict]) -> bytes:
@@ -36,7 +34,7 @@ def junit(suite: str, verdicts: Sequence[Verdict]) -> bytes:
             ElementTree.SubElement(case, "system-out").text = _text(each.found)
         else:
             tag = "failure" if each.outcome is Outcome.FAIL else "skipped"
-            ElementTree.SubElement(case, tag, {"message": _text(f"{each.found}; expected: {each.bound}")})
+            ElementTree.SubElement(case, tag, {"message": _text(each.sentence)})
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
 
 

@@ -6,11 +6,11 @@ from html import escape
 from harness.cell import METRICS, Measurement, Status
 from harness.expectations import Verdict, verdicts_markdown
 from harness.exports.document import one_line
-from harness.frame import summary
 from harness.report.findings import findings
 from harness.report.settings import Setting, settings
 from harness.report.tables import Row, Table, escaped, markdown_table, title
 from harness.report.variables import written
+from harness.statistics import summarise
 from harness.store import LoadedRun
 from harness.units import quantity
 
@@ -41,7 +41,7 @@ def headline(setting: Setting) -> Table:
     metrics = [name for name in SHOWN if any(each.metrics.get(name) for _, each in placed)]
     headers = ["estimator", setting.variable.title, *map(title, metrics), "status"]
     rows = [
-        Row(each.status is not Status.OK, [each.cell.label, written(value), *_numbers(each, metrics), _ended(each)])
+        Row(each.status is not Status.OK, [each.cell.label, written(value), *_numbers(each, metrics), each.ending])
         for value, each in placed
     ]
     return Table(headers, rows)
@@ -57,8 +57,4 @@ def _of_setting(setting: Setting, *, folded: bool) -> str:
 
 def _numbers(measurement: Measurement, metrics: Iterable[str]) -> list[str]:
     held = measurement.metrics
-    return [quantity(summary(held[name]).median, METRICS[name].unit) if held.get(name) else "" for name in metrics]
-
-
-def _ended(measurement: Measurement) -> str:
-    return f"{measurement.status}: {measurement.reason}" if measurement.reason else str(measurement.status)
+    return [quantity(summarise(held[name]).median, METRICS[name].unit) if held.get(name) else "" for name in metrics]

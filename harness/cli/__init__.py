@@ -42,9 +42,3 @@ def main() -> None:
     except BadInput as error:
         print(f"imaml-bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("imaml-bench: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)

@@ -1,17 +1,16 @@
 """``imaml-bench compare``."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from harness.cli.options import DeviceOption, EstimatorOption, JsonOption, StepsOption, ThreadsOption, parse_step_list
-from harness.errors import BadInput
+from harness.cli.tables import bare_table, console
+from harness.errors import BadInput, os_errors
 
 if TYPE_CHECKING:
     from harness.compare import Comparison, Finding, Revision
@@ -82,27 +81,27 @@ def compare(
     if as_json:
         print(json(comparison).decode(), end="")
     else:
-        show(comparison, findings, Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS))
+        show(comparison, findings, console(_PIPE_COLUMNS))
     raise typer.Exit(1 if comparison.failed else 0)
 
 
-def show(comparison: "Comparison", findings: Sequence["Finding"], console: Console) -> None:
+def show(comparison: "Comparison", findings: Sequence["Finding"], to: Console) -> None:
     """Print the findings, what else to know, and the verdicts counted."""
     from harness.compare import HEADERS, row
 
     for setting in dict.fromkeys(each.setting for each in findings):
-        console.print(Text(setting, "bold"))
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        to.print(Text(setting, "bold"))
+        table = bare_table()
         for header in HEADERS:
             table.add_column(header, overflow="fold")
         for each in (each for each in findings if each.setting == setting):
             verdict, *texts = row(each)
             table.add_row(Text(verdict, _STYLES[each.verdict]), *map(Text, texts))
-        console.print(table)
-        console.print()
+        to.print(table)
+        to.print()
     for notice in comparison.notices:
-        console.print(Text(f"note: {notice}"), soft_wrap=True)
-    console.print(Text(comparison.summary), soft_wrap=True)
+        to.print(Text(f"note: {notice}"), soft_wrap=True)
+    to.print(Text(comparison.summary), soft_wrap=True)
 
 
 def _side(which: str, name: str) -> "Path | Revision":
@@ -145,7 +144,5 @@ def _measured(
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
+    with os_errors(f"cannot write to {path}"):
         path.write_bytes(content)
-    except OSError as error:
-        raise BadInput(f"cannot write to {path}: {error.strerror or error}") from error

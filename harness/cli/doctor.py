@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.options import DeviceOption, JsonOption
+from harness.cli.tables import bare_table, console
 
 if TYPE_CHECKING:
     from harness.doctor import Examination, Finding
@@ -41,19 +42,19 @@ def doctor(
     if as_json:
         print(json.dumps({"passed": found.passed, **asdict(found)}, indent=2, ensure_ascii=False))
     else:
-        show(found, Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS))
+        show(found, console(_PIPE_COLUMNS))
     raise typer.Exit(0 if found.passed else 1)
 
 
-def show(found: "Examination", console: Console) -> None:
+def show(found: "Examination", to: Console) -> None:
     """Print both tables and the count of the verdicts."""
-    console.print(f"{found.device}: {found.device_name}\n", markup=False, highlight=False)
+    to.print(f"{found.device}: {found.device_name}\n", markup=False, highlight=False)
     for table in (_quantities(found), _checks(found)):
-        console.print(table)
-        console.print()
+        to.print(table)
+        to.print()
     counts = Counter(finding.verdict for finding in found.findings)
     words = {"pass": "passed", "fail": "failed", "unavailable": "unavailable"}
-    console.print(", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items()), highlight=False)
+    to.print(", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items()), highlight=False)
 
 
 def _quantities(found: "Examination") -> Table:
@@ -81,7 +82,7 @@ def _said(finding: "Finding") -> str:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = bare_table()
     for heading, width in zip(headings, (31, None, None), strict=True):
         table.add_column(heading, width=width, no_wrap=heading == "verdict", overflow="fold")
     return table

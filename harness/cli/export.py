@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.errors import BadInput
+from harness.errors import BadInput, os_errors
 from harness.exports import FORMATS, find_format
 
 
@@ -33,9 +33,7 @@ def export(
     if out is None:
         typer.echo(document.content, nl=False)
     else:
-        try:
+        with os_errors(f"cannot write to {out}"):
             out.write_bytes(document.content)
-        except OSError as error:
-            raise BadInput(f"cannot write to {out}: {error.strerror or error}") from error
     for notice in [*(f"{run.path}: {notice}" for run in loaded for notice in run.notices), *document.notices]:
         typer.echo(f"note: {notice}", err=True)

@@ -1,16 +1,15 @@
 """``imaml-bench history``."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from harness.cli.options import JsonOption
+from harness.cli.tables import bare_table, console
 from harness.errors import BadInput
 
 if TYPE_CHECKING:
@@ -49,23 +48,23 @@ def history(
 
         print(csv_bytes(_flat(found)).decode(), end="")
     else:
-        show(found, len(runs), Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS))
+        show(found, len(runs), console(_PIPE_COLUMNS))
 
 
-def show(found: Sequence["Series"], runs: int, console: Console) -> None:
+def show(found: Sequence["Series"], runs: int, to: Console) -> None:
     """Print every step, a table for each setting, and how much was looked at."""
     stepped = [each for each in found if each.steps]
     for setting in dict.fromkeys(each.setting for each in stepped):
-        console.print(Text(setting, "bold"))
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        to.print(Text(setting, "bold"))
+        table = bare_table()
         for header in _HEADERS:
             table.add_column(header, overflow="fold")
         for texts in _rows(each for each in stepped if each.setting == setting):
             table.add_row(*map(Text, texts))
-        console.print(table)
-        console.print()
+        to.print(table)
+        to.print()
     steps = sum(len(each.steps) for each in found)
-    console.print(Text(f"{steps} step changes in {len(found)} series of {runs} runs"), soft_wrap=True)
+    to.print(Text(f"{steps} step changes in {len(found)} series of {runs} runs"), soft_wrap=True)
 
 
 def _rows(found: Iterable["Series"]) -> Iterable[list[str]]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.options import JsonOption
-from harness.errors import BadInput, unknown
+from harness.errors import BadInput, first_line, os_errors, unknown
 
 EXIT_CODES = "Exit codes: 0 passed; 1 failed; 2 bad input; 130 interrupted."
 
@@ -69,7 +69,8 @@ def validate(
             **settings,
         )
     if out is not None:
-        out.write_text(report.to_json() + "\n")
+        with os_errors(f"cannot write to {out}"):
+            out.write_text(report.to_json() + "\n", encoding="utf-8")
     print(report.to_json() if as_json else report)
     raise typer.Exit(0 if report.passed else 1)
 
@@ -91,8 +92,7 @@ def load(target: str) -> Any:
     try:
         found: Any = import_module(name)
     except Exception as error:
-        message = (str(error).strip() or "no message").splitlines()[0]
-        raise BadInput(f"{target}: cannot import '{name}': {type(error).__name__}: {message}") from error
+        raise BadInput(f"{target}: cannot import '{name}': {type(error).__name__}: {first_line(error)}") from error
     for attribute in path.split("."):
         if not hasattr(found, attribute):
             public = [each for each in dir(found) if not each.startswith("_") and callable(getattr(found, each, None))]

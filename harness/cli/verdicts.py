@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from harness.cli.tables import bare_table, console
 
 if TYPE_CHECKING:
     from harness.expectations import Verdict
@@ -36,27 +37,27 @@ def tell(verdicts: "Sequence[Verdict]", *, as_json: bool, quiet: bool = False, s
             print(json.dumps({"expectation": fields(each)}, ensure_ascii=False))
     elif quiet:
         for each in failed:
-            line = one_line(f"expectation failed: {each.claim}: {each.found}; expected: {each.bound}")
+            line = one_line(f"expectation failed: {each.claim}: {each.sentence}")
             print(f"imaml-bench: {line}", file=sys.stderr)
     elif verdicts:
         with commands_stopped():
-            show(verdicts, Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS))
+            show(verdicts, console(_PIPE_COLUMNS))
     if in_actions():
         for line in annotations(verdicts, suite):
             print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
 
 
-def show(verdicts: "Sequence[Verdict]", console: Console) -> None:
+def show(verdicts: "Sequence[Verdict]", to: Console) -> None:
     """Print the table and the count of the verdicts."""
     from harness.expectations import counted, margin_text
     from harness.exports.document import one_line
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = bare_table()
     for heading in ("verdict", "claim", "measured", "bound", "margin"):
         narrow = heading in ("verdict", "margin")
         table.add_column(heading, no_wrap=narrow, overflow="fold", justify="right" if heading == "margin" else "left")
     for each in verdicts:
         cells = [Text(one_line(text)) for text in (each.claim, each.found, each.bound, margin_text(each.margin))]
         table.add_row(Text(each.outcome, _STYLES[each.outcome]), *cells)
-    console.print(table)
-    console.print(counted(verdicts), markup=False, highlight=False)
+    to.print(table)
+    to.print(counted(verdicts), markup=False, highlight=False)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import get_args
 
-from harness.cell import METRICS, Cell
+from harness.cell import METRICS, Cell, Reference
 from harness.statistics import Verdict
 
 MINIMUM_EFFECT = 1e-3
@@ -20,11 +21,13 @@ EPSILONS = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7}
 ROUNDING_EPSILONS = 10.0
 """A rounding error of fewer units in the last place may be anything, and a larger one twice as large by chance."""
 
+SEVERITY = (Verdict.WORSE, Verdict.UNCLEAR, Verdict.BETTER, Verdict.SAME)
+
 _AMOUNTS = {
     *("peak_bytes", "requested_bytes", "baseline_bytes", "retained_bytes"),
     *("flops", "gradient_count", "hvp_count", "step_size_hvp_count", "negative_curvature"),
 }
-_REFERENCES = ("backprop", "implicit")
+_REFERENCES = get_args(Reference)
 _ROUNDING_ERROR = "rounding_relative_error"
 _COSINES = {f"{reference}_cosine" for reference in _REFERENCES}
 _ERRORS = {
@@ -53,12 +56,9 @@ def judge(metric: str, cell: Cell, base: Sequence[Sequence[float]], head: Sequen
     """
     if _agree(base) and _agree(head) and len(base[0]) == len(head[0]):
         found = [Judged(_verdict(metric, cell, b, h), b, h) for b, h in zip(base[0], head[0], strict=True)]
-        return min(found, key=lambda each: _SEVERITY.index(each.verdict))
+        return min(found, key=lambda each: SEVERITY.index(each.verdict))
     bases, heads = ([value for process in side for value in process] for side in (base, head))
     return Judged(_verdict_on_ranges(metric, cell, bases, heads), median(bases), median(heads))
-
-
-_SEVERITY = (Verdict.WORSE, Verdict.UNCLEAR, Verdict.BETTER, Verdict.SAME)
 
 
 def has_grown(metric: str, cell: Cell, before: float, after: float) -> bool:

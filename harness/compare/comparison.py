@@ -7,7 +7,7 @@ from statistics import median
 
 from harness.cell import METRICS, Cell, Measurement, Status
 from harness.compare import machines
-from harness.compare.amounts import JUDGED, judge
+from harness.compare.amounts import JUDGED, SEVERITY, judge
 from harness.compare.times import Times, compare_apart, compare_in_turn
 from harness.errors import BadInput, unknown
 from harness.exports.document import one_line
@@ -19,7 +19,8 @@ from harness.store import LoadedRun
 STATUS = "status"
 """What stands in the place of a metric where the verdict is on the cell as a whole."""
 TIMES = ("wall_seconds", "cuda_seconds")
-SEVERITY = (Verdict.WORSE, Verdict.UNCLEAR, Verdict.BETTER, Verdict.SAME)
+EVERY_METRIC = (*TIMES, *JUDGED)
+"""All that can be better or worse."""
 MOVED_TOGETHER = 0.05
 """Median change of all times, between runs made apart, that may well be the machine's."""
 
@@ -95,8 +96,8 @@ def require_judged(metrics: Collection[str]) -> None:
         BadInput: One cannot, or is not known.
     """
     for name in metrics:
-        if name not in (judged := (*TIMES, *JUDGED)):
-            raise unknown("metric to judge", name, judged)
+        if name not in EVERY_METRIC:
+            raise unknown("metric to judge", name, EVERY_METRIC)
 
 
 def compare_runs(
@@ -118,7 +119,7 @@ def compare_runs(
     differences = [] if in_turn else machines.differences(base.manifest.machine, head.manifest.machine)
     if differences and not force:
         raise BadInput(f"{base.path} and {head.path} are not of one machine ({'; '.join(differences)}); see --force")
-    pairs = _Pairs(base, head, set(metrics or (*TIMES, *JUDGED)), _content_anywhere if differences else _content)
+    pairs = _Pairs(base, head, set(metrics or EVERY_METRIC), _content_anywhere if differences else _content)
     times = pairs.times(in_turn, "runs of different machines" if differences else "")
     findings = [*pairs.statuses(), *times, *pairs.amounts()]
     order = {each.cell.key: place for place, each in enumerate(base.measurements)}

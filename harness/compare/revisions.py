@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.errors import BadInput, unknown
+from harness.git import git
 from harness.store import LoadedRun, load_run
 from harness.suite import Suite, load_suite
 
@@ -66,12 +67,12 @@ def find_revision(name: str) -> Revision | None:
 
     ``.`` is the working tree, changes included.
     """
-    root = _git(Path.cwd(), "rev-parse", "--show-toplevel")
+    root = git("rev-parse", "--show-toplevel")
     if root is None or name.startswith("-"):
         return None
     if name == WORKING_TREE:
         return Revision(name, None, Path(root))
-    commit = _git(Path.cwd(), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    commit = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     return Revision(name, commit, Path(root)) if commit else None
 
 
@@ -169,8 +170,8 @@ def _checkout(revision: Revision) -> Generator[Path]:
                 raise BadInput(f"{revision} cannot be checked out: {_last_words(added.stderr)}")
             yield tree
         finally:
-            _git(revision.repository, "worktree", "remove", "--force", "--force", str(tree))
-            _git(revision.repository, "worktree", "prune")
+            git("worktree", "remove", "--force", "--force", str(tree), folder=revision.repository)
+            git("worktree", "prune", folder=revision.repository)
 
 
 def _labels(suite: Suite, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -187,12 +188,3 @@ def _last_words(text: str) -> str:
     """The last line that says something, without a frame around it."""
     lines = [line.strip(" \t│╭╰─╮╯|").removeprefix("imaml-bench: ") for line in text.splitlines()]
     return next((line for line in reversed(lines) if line), "it said nothing")
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Output of a git command; none where it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()

@@ -7,7 +7,7 @@ import torch
 
 from harness.bilevel import Problem, Task
 from harness.conformance.claims import copied, equal, require, require_close, rounding
-from harness.errors import BadInput
+from harness.errors import BadInput, first_line
 from harness.estimators import Estimator, MetaGradient
 from harness.problems.linear import LinearRegression
 from harness.pytree import Layout, Params
@@ -71,6 +71,6 @@ def _batching_remarks(estimator: Estimator, problem: Problem, theta: Params) -> 
             each = replace(estimator, batching=batching, lr=lr)
             grads.append(each.meta_gradients(problem, tasks, theta).grad)
         except (BadInput, RuntimeError, ValueError, TypeError) as error:
-            return [f"batching = '{batching}' fails: {str(error).splitlines()[0]}"]
+            return [f"batching = '{batching}' fails: {first_line(error)}"]
     require_close(grads[1], grads[0], "batching = 'vmap' is not the mean that batching = 'loop' is")
     return []

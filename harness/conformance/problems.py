@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from harness.bilevel import ClosedForm, Problem, Task
 from harness.conformance.claims import copied, equal, require, rounding, tensors
-from harness.errors import BadInput
+from harness.errors import BadInput, first_line
 from harness.meters.accuracy import agreement
 from harness.objective import Objective
 from harness.pytree import Layout, Params
@@ -149,14 +149,14 @@ def _check_derivatives(loss: Callable[[Params, Any], Tensor], theta: Params, dat
     try:
         value(flat)
     except RuntimeError as error:
-        raise AssertionError(f"{name} cannot be computed in float64: {str(error).splitlines()[0]}") from error
+        raise AssertionError(f"{name} cannot be computed in float64: {first_line(error)}") from error
     try:
         slope, leaf = gradient(flat, create_graph=True)
         product = torch.zeros_like(slope)
         if slope.requires_grad:
             [product] = torch.autograd.grad(slope, leaf, direction, materialize_grads=True, allow_unused=True)
     except RuntimeError as error:
-        raise AssertionError(f"{name} cannot be differentiated twice: {str(error).splitlines()[0]}") from error
+        raise AssertionError(f"{name} cannot be differentiated twice: {first_line(error)}") from error
     along = slope.detach().dot(direction)[None]
     _require_derivative(along, lambda point: value(point).detach()[None], flat, direction, f"{name}: its gradient")
     _require_derivative(
@@ -196,7 +196,7 @@ def _vmap_remarks(problem: Problem, theta: Params) -> list[str]:
         together = Objective.of_tasks(problem, tasks, theta, 0.0)
         found = torch.stack([together.inner_loss(together.theta), together.outer_loss(together.theta)])
     except (BadInput, RuntimeError, ValueError, TypeError) as error:
-        return [f"torch.func.vmap cannot batch the losses: {str(error).splitlines()[0]}"]
+        return [f"torch.func.vmap cannot batch the losses: {first_line(error)}"]
     one_by_one = [torch.stack([loss(theta, data) for loss, data, _ in _losses(problem, task)]) for task in tasks]
     expected = torch.stack(one_by_one, dim=1)
     near = torch.allclose(found, expected, rtol=rounding(found.dtype), atol=rounding(found.dtype))

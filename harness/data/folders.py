@@ -1,13 +1,35 @@
 """Folders of image files, one folder a class, as users have them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from harness.data.source import Images
 from harness.errors import BadInput
+
+
+def require_parts(folder: str, parts: Iterable[str], remedy: str) -> None:
+    """Raise :class:`BadInput` unless a data set's folder is there, and its parts in it.
+
+    Args:
+        folder: As the user named it.
+        parts: Names of folders in it.
+        remedy: What to do where one of them is absent; ``{part}`` stands for its name.
+    """
+    if not isinstance(folder, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise BadInput(f"folder: {folder!r} is not a path")
+    if not resolved(folder).is_dir():
+        raise BadInput(f"folder: '{folder}': there is no such folder")
+    for part in parts:
+        if not (resolved(folder) / part).is_dir():
+            raise BadInput(f"folder: '{folder}': it has no folder '{part}'; {remedy.format(part=part)}")
+
+
+def resolved(folder: str) -> Path:
+    """The folder a user named, as an absolute path."""
+    return Path(folder).expanduser().resolve()
 
 
 def in_order(folder: Path) -> list[Path]:

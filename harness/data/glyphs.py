@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.checks import require_seed
 from harness.data.cache import cached
 from harness.data.characters import distinct, in_split, name
 from harness.data.drawing import WORDS, between, draw, plain_hands, random_hands
@@ -14,7 +15,6 @@ from harness.data.fonts import faces
 from harness.data.outlines import Outlines, codepoints, join, read_outlines
 from harness.data.raster import SIZE
 from harness.data.source import Images, ImageSet, Split
-from harness.errors import BadInput
 
 FORMAT = 1
 """Version of the images.
@@ -45,8 +45,7 @@ class Glyphs:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise BadInput(f"seed = {self.seed} of the image source 'glyphs': it must be 0 or more")
+        require_seed("seed", self.seed)
 
     def load(self, split: Split) -> ImageSet:
         """The classes of one split in code point order; drawn in seconds the first time, then read from the cache.

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from harness.data.cache import mapped
-from harness.data.folders import digest, in_order, read_image, require_equal_counts
+from harness.data.folders import digest, in_order, read_image, require_equal_counts, require_parts, resolved
 from harness.data.source import Images, ImageSet, Split
 from harness.errors import BadInput
 
@@ -16,7 +17,6 @@ FORMAT = 1
 
 1: the first.
 """
-PARTS: tuple[Split, ...] = ("train", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png")
 SIZE = 84
 """Pixels of an image's side."""
@@ -42,14 +42,7 @@ class MiniImageNet:
     folder: str
 
     def __post_init__(self) -> None:
-        if not self._root.is_dir():
-            raise BadInput(f"folder = '{self.folder}' of the image source 'miniimagenet': there is no such folder")
-        for part in PARTS:
-            if not (self._root / part).is_dir():
-                raise BadInput(
-                    f"folder = '{self.folder}' of the image source 'miniimagenet': it has no folder '{part}'; expected "
-                    f"image files {part}/CLASS/*.jpg in it"
-                )
+        require_parts(self.folder, get_args(Split), "expected image files {part}/CLASS/*.jpg in it")
 
     def load(self, split: Split) -> ImageSet:
         """The classes of one split in the order of their names; the images are a read-only memory map.
@@ -61,14 +54,10 @@ class MiniImageNet:
             BadInput: There are no classes, or they differ in their number of images, or a file is not a JPEG or PNG
                 image, or the cache folder cannot be written.
         """
-        classes = _classes(self._root / split)
+        classes = _classes(resolved(self.folder) / split)
         shape = (len(classes), len(next(iter(classes.values()))), 3, SIZE, SIZE)
         images = mapped(f"miniimagenet-v{FORMAT}-{digest(classes)}", shape, lambda: _build(classes))
         return ImageSet(images, tuple(classes))
-
-    @property
-    def _root(self) -> Path:
-        return Path(self.folder).expanduser().resolve()
 
 
 def _classes(part: Path) -> dict[str, list[Path]]:

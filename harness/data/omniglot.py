@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.cache import cached
-from harness.data.folders import digest, in_order, read_image, require_equal_counts
+from harness.data.folders import digest, in_order, read_image, require_equal_counts, require_parts, resolved
 from harness.data.source import Images, ImageSet, Split
 from harness.errors import BadInput
 
@@ -38,14 +38,7 @@ class Omniglot:
     folder: str
 
     def __post_init__(self) -> None:
-        if not self._root.is_dir():
-            raise BadInput(f"folder = '{self.folder}' of the image source 'omniglot': there is no such folder")
-        for part in PARTS.values():
-            if not (self._root / part).is_dir():
-                raise BadInput(
-                    f"folder = '{self.folder}' of the image source 'omniglot': it has no folder '{part}'; unpack "
-                    f"{part}.zip of Omniglot there"
-                )
+        require_parts(self.folder, PARTS.values(), "unpack {part}.zip of Omniglot there")
 
     def load(self, split: Split) -> ImageSet:
         """The characters of one split, called ALPHABET/CHARACTER, in the order of their names.
@@ -56,12 +49,8 @@ class Omniglot:
             BadInput: There are no characters, or they differ in their number of images, or a file is not a PNG image,
                 or the cache folder cannot be written.
         """
-        characters = _characters(self._root / PARTS[split])
+        characters = _characters(resolved(self.folder) / PARTS[split])
         return cached(f"omniglot-v{FORMAT}-{digest(characters)}", lambda: _build(characters))
-
-    @property
-    def _root(self) -> Path:
-        return Path(self.folder).expanduser().resolve()
 
 
 def _characters(part: Path) -> dict[str, list[Path]]:

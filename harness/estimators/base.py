@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -191,7 +191,7 @@ class Estimator(ABC):
     def _step_size(self, objective: Objective) -> float:
         if self.lr != "auto":
             return self.lr
-        uncounted = replace(objective, counts=Counts())
+        uncounted = objective.uncounted()
         with phase("step size"):
             largest = largest_eigenvalue(uncounted.curvature(objective.theta), objective.theta)
         objective.counts.step_size_hvps += uncounted.counts.hvps

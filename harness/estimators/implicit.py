@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from harness.checks import is_positive, require_count, require_not_negative, require_positive
+from harness.checks import is_positive, require_count, require_not_negative, require_positive, require_seed
 from harness.errors import BadInput
 from harness.estimators.base import Diagnostics, Estimate, Estimator
 from harness.linear_solvers import ConjugateGradient, Dense, LinearSolver, Minres, Neumann, Nystrom, Operator
@@ -196,6 +196,7 @@ class ImamlNystrom(Implicit):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_count("rank", self.rank)
+        require_seed("sketch_seed", self.sketch_seed)
 
     def linear_solver(self) -> LinearSolver:
         """Nyström with the identity as its shift."""

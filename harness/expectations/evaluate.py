@@ -7,7 +7,7 @@ from harness.expectation import Expectation
 from harness.expectations.growth import growth_verdicts
 from harness.expectations.verdict import Outcome, Verdict, margin, nearest_to_failing
 from harness.expectations.words import place
-from harness.frame import summary
+from harness.statistics import summarise
 from harness.store import LoadedRun
 from harness.units import quantity
 
@@ -45,7 +45,7 @@ def _status(of: Expectation, about: Sequence[Measurement]) -> Verdict:
             claim=of.claim,
             bound=bound,
             outcome=Outcome.PASS if each.status in of.status else Outcome.FAIL,
-            measured=_ended(each),
+            measured=each.ending,
             where=place(of, each),
         )
         for each in about
@@ -92,13 +92,13 @@ def _numbers(
     failed = [each for each in about if each.status is not Status.OK]
     well = [each for each in about if each.status is Status.OK]
     metric = of.metric or ""
-    numbers = [(each, summary(each.metrics[metric]).median) for each in well if each.metrics.get(metric)]
+    numbers = [(each, summarise(each.metrics[metric]).median) for each in well if each.metrics.get(metric)]
     return numbers, failed, [each for each in well if not each.metrics.get(metric)]
 
 
 def _failures(of: Expectation, bound: str, failed: Sequence[Measurement]) -> Iterator[Verdict]:
     for each in failed:
-        yield Verdict(of.claim, bound, Outcome.FAIL, _ended(each), place(of, each))
+        yield Verdict(of.claim, bound, Outcome.FAIL, each.ending, place(of, each))
 
 
 def _missing(of: Expectation, bound: str, missing: Sequence[Measurement]) -> Iterator[Verdict]:
@@ -115,7 +115,3 @@ def _ratio(number: float, other: float) -> float:
     if number == other:
         return 1.0
     return number / other if other else float("inf")
-
-
-def _ended(measurement: Measurement) -> str:
-    return f"{measurement.status}: {measurement.reason}" if measurement.reason else str(measurement.status)

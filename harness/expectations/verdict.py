@@ -38,6 +38,11 @@ class Verdict:
         """What was measured, and where."""
         return f"{self.measured} ({self.where})" if self.where else self.measured
 
+    @property
+    def sentence(self) -> str:
+        """What was found, and what was expected."""
+        return f"{self.found}; expected: {self.bound}"
+
 
 def passed(verdicts: Iterable[Verdict], *, strict: bool = False) -> bool:
     """Whether no claim failed and, if ``strict``, none was left untested."""

@@ -7,7 +7,8 @@ from typing import Any
 from harness.cell import METRICS, Status
 from harness.exports.document import Document, json_bytes, left_out
 from harness.exports.names import Named, named
-from harness.frame import metrics_held, summary
+from harness.frame import metrics_held
+from harness.statistics import summarise
 from harness.store import LoadedRun
 
 ROUNDING = 1e-12
@@ -34,7 +35,7 @@ def github_action_benchmark(runs: Sequence[LoadedRun]) -> Document:
 
 
 def _entry(of: Named, metric: str, samples: Sequence[float]) -> dict[str, Any]:
-    of_samples = summary(samples)
+    of_samples = summarise(samples)
     low, middle, high = (_written(metric, value) for value in (of_samples.low, of_samples.median, of_samples.high))
     return {
         "name": _code_span(f"{of.name}, {metric}; {of.setting}"),

@@ -11,8 +11,8 @@ from harness.cell import Measurement, Status
 from harness.errors import BadInput
 from harness.exports.document import Document, json_bytes, left_out
 from harness.exports.names import Named, named
-from harness.frame import summary
 from harness.manifest import Machine, Manifest
+from harness.statistics import summarise
 from harness.store import LoadedRun
 
 
@@ -79,14 +79,15 @@ def _benchmark(of: Named) -> dict[str, Any]:
     for seconds in metrics["wall_seconds"]:
         stats.update(seconds)
     params = cell.model_dump(mode="json", include={"label", "steps", "tasks", "dtype", "device", "threads", "seed"})
-    others = {name: summary(samples).median for name, samples in metrics.items() if samples and name != "wall_seconds"}
+    others = {name: samples for name, samples in metrics.items() if samples and name != "wall_seconds"}
+    medians = {name: summarise(samples).median for name, samples in others.items()}
     return {
         "group": of.setting,
         "name": of.name,
         "fullname": of.full_name,
         "params": {"estimator": cell.estimator.name, "problem": cell.problem.name, **params},
         "param": None,
-        "extra_info": {"key": of.measurement.key, "notes": of.measurement.notes, **others},
+        "extra_info": {"key": of.measurement.key, "notes": of.measurement.notes, **medians},
         "options": {"min_rounds": cell.min_samples},
         "stats": {**stats.as_dict(), "data": stats.data, "iterations": 1},
     }

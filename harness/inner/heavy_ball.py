@@ -1,17 +1,15 @@
 """Gradient descent with momentum: the heavy ball."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from harness.inner.base import DifferentiableSolver, State
-from harness.inner.momentum import Momentum, require_momentum, root_of_conditioning, settled
-from harness.objective import Objective
+from harness.inner.base import State
+from harness.inner.momentum import MomentumSolver
 
 
 @dataclass(frozen=True)
-class HeavyBall(DifferentiableSolver):
+class HeavyBall(MomentumSolver):
     """v ← βv − α ∇G(φ); φ ← φ + v, from v = 0 (Polyak 1964).
 
     Costs one gradient a step; its state is φ and v, two vectors.
@@ -32,23 +30,12 @@ class HeavyBall(DifferentiableSolver):
         BadInput: ``momentum`` out of its range.
     """
 
-    momentum: Momentum = "auto"
-
-    def __post_init__(self) -> None:
-        require_momentum(self.momentum)
-
-    def bind(self, objective: Objective, lr: float) -> "HeavyBall":
-        """With β = (1 − √(αλ))² for ``"auto"``."""
-        if self.momentum != "auto":
-            return self
-        return replace(self, momentum=(1.0 - root_of_conditioning(objective, lr)) ** 2)
-
-    def initial(self, phi: Tensor) -> State:
-        """φ, and no velocity."""
-        return phi, torch.zeros_like(phi)
+    def best_momentum(self, root: float) -> float:
+        """(1 − √(αλ))²."""
+        return (1.0 - root) ** 2
 
     def update(self, state: State, gradient: Tensor, lr: float) -> State:
         """One step."""
         phi, velocity = state
-        velocity = (settled(self.momentum) * velocity).sub(gradient, alpha=lr)
+        velocity = (self.beta * velocity).sub(gradient, alpha=lr)
         return phi + velocity, velocity

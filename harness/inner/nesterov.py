@@ -1,17 +1,15 @@
 """Nesterov's accelerated gradient descent."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from harness.inner.base import DifferentiableSolver, State
-from harness.inner.momentum import Momentum, require_momentum, root_of_conditioning, settled
-from harness.objective import Objective
+from harness.inner.base import State
+from harness.inner.momentum import MomentumSolver
 
 
 @dataclass(frozen=True)
-class Nesterov(DifferentiableSolver):
+class Nesterov(MomentumSolver):
     """ψ = φ + βv; φ' = ψ − α ∇G(ψ); v ← φ' − φ; φ ← φ', from v = 0 (Nesterov 1983; constant β: 2004, section 2.2).
 
     Costs one gradient a step, at the look-ahead point ψ; its state is φ and v, two vectors. A tolerance is read at ψ.
@@ -32,26 +30,14 @@ class Nesterov(DifferentiableSolver):
         BadInput: ``momentum`` out of its range.
     """
 
-    momentum: Momentum = "auto"
-
-    def __post_init__(self) -> None:
-        require_momentum(self.momentum)
-
-    def bind(self, objective: Objective, lr: float) -> "Nesterov":
-        """With β = (1 − √(αλ))/(1 + √(αλ)) for ``"auto"``."""
-        if self.momentum != "auto":
-            return self
-        root = root_of_conditioning(objective, lr)
-        return replace(self, momentum=(1.0 - root) / (1.0 + root))
-
-    def initial(self, phi: Tensor) -> State:
-        """φ, and no velocity."""
-        return phi, torch.zeros_like(phi)
+    def best_momentum(self, root: float) -> float:
+        """(1 − √(αλ))/(1 + √(αλ))."""
+        return (1.0 - root) / (1.0 + root)
 
     def point(self, state: State) -> Tensor:
         """ψ."""
         phi, velocity = state
-        return phi.add(velocity, alpha=settled(self.momentum))
+        return phi.add(velocity, alpha=self.beta)
 
     def update(self, state: State, gradient: Tensor, lr: float) -> State:
         """One step."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.bilevel import Task
-from harness.checks import require_count, require_dtype
-from harness.data.source import ImageSet, episode
+from harness.checks import require_count, require_dtype, require_seed
+from harness.data.source import ImageSet, Split, episode
 from harness.errors import unknown
 from harness.problems.activations import activation
 from harness.pytree import Params
@@ -70,8 +70,9 @@ class Conv4:
             require_count(key, getattr(self, key))
         activation(self.activation)
         require_dtype(self.dtype)
-        if self.split not in ("train", "test"):
-            raise unknown("split", self.split, ("train", "test"))
+        require_seed("seed", self.seed)
+        if self.split not in get_args(Split):
+            raise unknown("split", self.split, get_args(Split))
         IMAGE_SOURCES.get(self.source)
 
     @cached_property

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.bilevel import Task
-from harness.checks import is_number, require_count, require_dtype, require_not_negative
+from harness.checks import is_number, require_count, require_dtype, require_not_negative, require_seed
 from harness.errors import BadInput
 from harness.pytree import Params
 
@@ -55,6 +55,7 @@ class LinearRegression:
             raise BadInput(f"kappa: {self.kappa!r} is not a condition number >= 1")
         require_not_negative("noise", self.noise)
         require_dtype(self.dtype)
+        require_seed("seed", self.seed)
 
     def theta(self) -> Params:
         """``{"w": (dim,)}``, standard normal; on the device ``meta``, without values."""

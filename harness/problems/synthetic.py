@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from harness.bilevel import Task
-from harness.checks import require_dtype
-from harness.errors import BadInput
+from harness.checks import require_dtype, require_seed
 from harness.pytree import Params
 
 Arrays: TypeAlias = dict[str, NDArray[np.float64]]
@@ -43,8 +42,7 @@ class Synthetic(ABC):
 
     def __post_init__(self) -> None:
         require_dtype(self.dtype)
-        if type(self.seed) is not int or self.seed < 0:
-            raise BadInput(f"seed: {self.seed!r} is not a whole number >= 0")
+        require_seed("seed", self.seed)
 
     def theta(self) -> Params:
         """The initial parameters. On the device ``meta``, which holds no values, none are drawn."""

@@ -38,7 +38,7 @@ def pairs(settings: Sequence[Setting]) -> dict[tuple[str, str], list[Pair]]:
     return {of: list(by_key.values()) for of, by_key in found.items() if by_key}
 
 
-def calibration_chart(settings: Sequence[Setting], look: Styles) -> Chart | None:
+def calibration_chart(settings: Sequence[Setting], styles: Styles) -> Chart | None:
     """Forecast over measured, with the line on which they agree; ``None`` where nothing was forecast."""
     found = pairs(settings)
     measured = sorted(pair.measured for own in found.values() for pair in own)
@@ -55,7 +55,7 @@ def calibration_chart(settings: Sequence[Setting], look: Styles) -> Chart | None
     )
     each_th = 1 + len(measured) // POINTS
     for (estimator, label), every in found.items():
-        own, style = every[::each_th], look[estimator, label]
+        own, style = every[::each_th], styles[estimator, label]
         trace = {
             **{"type": "scatter", "mode": "markers", "hoverinfo": "text", "marker": marks(style)},
             "x": [pair.measured / unit.factor for pair in own],

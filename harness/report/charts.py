@@ -63,7 +63,7 @@ class Chart:
         return self.layout[axis]["type"] == "log"
 
 
-def metric_charts(settings: Sequence[Setting], look: Styles) -> tuple[list[Chart], str]:
+def metric_charts(settings: Sequence[Setting], styles: Styles) -> tuple[list[Chart], str]:
     """The charts, those of a setting together, and a sentence on those left out; empty where there are none."""
     wanted = [
         (place, setting, metric)
@@ -81,17 +81,17 @@ def metric_charts(settings: Sequence[Setting], look: Styles) -> tuple[list[Chart
     left = len(wanted) - len(taken)
     note = f"{left} more {'are' if left > 1 else 'is'} left out to keep the page small; the tables have their numbers."
     taken.sort(key=lambda each: each[0])
-    return [metric_chart(setting, metric, look) for _, setting, metric in taken], note if left else ""
+    return [metric_chart(setting, metric, styles) for _, setting, metric in taken], note if left else ""
 
 
-def metric_chart(setting: Setting, metric: str, look: Styles) -> Chart:
+def metric_chart(setting: Setting, metric: str, styles: Styles) -> Chart:
     """Medians with quartiles over what is varied, forecasts and theory dashed, failed cells as crosses at the top."""
     medians = [v for curve in setting.curves for v in curve.medians(metric).values()]
     unit = METRICS[metric].unit
     written_in = scale(unit, sorted(map(abs, medians))[len(medians) // 2])
     chart = Drawing()
     for curve in setting.curves:
-        style = look[curve.estimator, curve.label]
+        style = styles[curve.estimator, curve.label]
         top = max(medians) * 1.25 / written_in.factor
         traces = [
             *_measured(curve, metric, style, written_in),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from harness.cell import Value
 from harness.report.settings import Curve, Setting
+from harness.report.theory import strength
 from harness.report.variables import Variable
 from harness.report.words import names, quoted
 
@@ -18,8 +19,8 @@ ROUNDING = 1e-13
 
 
 ALIKE = "as near as"
-_INNER: dict[str, Value] = {"inner": "gd", "lr": 0.01, "lam": 0.0, "tol": 0.0}
-"""What makes inner problem and solver, and what it is where an estimator does not say."""
+_INNER: dict[str, Value] = {"inner": "gd", "lr": 0.01, "tol": 0.0}
+"""What makes the inner solver, and what it is where an estimator does not say."""
 
 
 def crossover(setting: Setting) -> list[str]:
@@ -52,8 +53,10 @@ def at(points: Mapping[float, float], value: float) -> float | None:
 
 def _comparable(one: Curve, other: Curve) -> bool:
     """Whether two curves' inner problems are solved in the same way."""
-    first, second = (curve.measurements[0].cell.estimator.parameters for curve in (one, other))
-    return all(first.get(name, default) == second.get(name, default) for name, default in _INNER.items())
+    first, second = (curve.measurements[0].cell for curve in (one, other))
+    ours, theirs = first.estimator.parameters, second.estimator.parameters
+    same_solver = all(ours.get(name, default) == theirs.get(name, default) for name, default in _INNER.items())
+    return same_solver and strength(first) == strength(second)
 
 
 def _compared(curve: Curve, rival: Curve) -> str | None:

@@ -109,4 +109,4 @@ def indefinite(panel: Panel, curve: Curve) -> set[float]:
     if panel.metric not in ("backprop_relative_error", "implicit_relative_error"):
         return set()
     flagged = {value for value, flags in curve.samples("negative_curvature").items() if any(flags)}
-    return flagged | {value for value, least in curve.samples("smallest_curvature").items() if min(least) < 0}
+    return flagged | {value for value, least in curve.samples("smallest_curvature").items() if min(least) <= 0}

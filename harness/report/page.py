@@ -67,17 +67,17 @@ def render(
     runs: Sequence[LoadedRun],
     settings: Sequence[Setting],
     figures: Sequence[DrawnFigure],
-    look: Styles,
+    styles: Styles,
     comparisons: Sequence[Table] = (),
     timelines: Sequence[DrawnFigure] = (),
     timelines_note: str = "",
 ) -> str:
     """The page's HTML; every string in it is escaped."""
     measurements = [measurement for run in runs for measurement in run.measurements]
-    explore, explore_note = metric_charts(settings, look)
-    fronts = [(setting, pareto_chart(setting, look), of) for setting in settings if (of := pareto_table(setting))]
+    explore, explore_note = metric_charts(settings, styles)
+    fronts = [(setting, pareto_chart(setting, styles), of) for setting in settings if (of := pareto_table(setting))]
     fronts = [(setting, chart if place < FRONTS else None, of) for place, (setting, chart, of) in enumerate(fronts)]
-    calibration = calibration_chart(settings, look)
+    calibration = calibration_chart(settings, styles)
     charts = [*explore, *(chart for _, chart, _ in fronts if chart), *([calibration] if calibration else [])]
     told = [findings(setting) for setting in settings]
     claims = [verdict for run in runs for verdict in verdicts_on_claims(run)]

@@ -72,7 +72,7 @@ def optimal(among: Iterable[Candidate]) -> list[Candidate]:
     return [each for each in pool if not any(o.steps == each.steps and o.beats(each) for o in pool)]
 
 
-def pareto_chart(setting: Setting, look: Styles) -> Chart | None:
+def pareto_chart(setting: Setting, styles: Styles) -> Chart | None:
     """Time against memory, the best at each K joined; ``None`` where fewer than two estimators can be compared."""
     pool = candidates(setting)
     if len({each.label for each in pool}) < 2:
@@ -94,7 +94,7 @@ def pareto_chart(setting: Setting, look: Styles) -> Chart | None:
     for curve in setting.curves:
         own = [each for each in pool if (each.label, each.estimator) == (curve.label, curve.estimator)]
         if own:
-            style = look[curve.estimator, curve.label]
+            style = styles[curve.estimator, curve.label]
             trace = {
                 **{"type": "scatter", "mode": "markers", "hoverinfo": "text"},
                 "x": [each.seconds / in_seconds.factor for each in own],

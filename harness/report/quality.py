@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from statistics import median
+from typing import get_args
 
-from harness.cell import METRICS, Measurement, Status
+from harness.cell import METRICS, Measurement, Reference, Status
+from harness.repeats import DIFFERS
 from harness.report.settings import Setting
 from harness.report.words import listed, names, quoted
 from harness.statistics import Remark, remarks
 from harness.units import percent, quantity
-
-NEGLIGIBLE_SPREAD = 0.02
-"""Spread between processes below which there is nothing to say of it."""
 
 
 def quality(setting: Setting) -> list[str]:
@@ -27,7 +26,7 @@ def quality(setting: Setting) -> list[str]:
 def missing_references(setting: Setting) -> list[str]:
     """Where an error could not be had, for there is nothing to measure it against."""
     sentences: list[str] = []
-    for kind in ("backprop", "implicit"):
+    for kind in get_args(Reference):
         name = f"{kind}_relative_error"
         where = _where(setting, lambda each, name=name: name in each.notes)
         if where:
@@ -88,7 +87,7 @@ def between_processes(setting: Setting) -> list[str]:
             name
             for each in setting.measurements
             for name, note in each.notes.items()
-            if "differs between processes" in note and name in METRICS
+            if DIFFERS in note and name in METRICS
         }
     )
     if differing:

@@ -161,6 +161,6 @@ def _written(law: PowerLaw | None) -> str:
     if law is None:
         return "too few points"
     ends = (law.exponent, law.exponent - law.half_width, law.exponent + law.half_width)
-    exponent, low, high = (f"{round(end, 2) + 0.0:.2f}" for end in ends)  # + 0.0: no "-0.00"
+    exponent, low, high = (f"{end:z.2f}" for end in ends)
     r_squared = f", R² {law.r_squared:.3f}" if abs(law.exponent) > FLAT else ""
     return f"{exponent} ({low} to {high}; {law.count} points{r_squared})".replace("-", "−")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.cell import METRICS, Measurement, Status
-from harness.frame import metrics_held, summary
+from harness.frame import metrics_held
 from harness.report.settings import Setting
 from harness.report.variables import Variable, written
+from harness.statistics import summarise
 from harness.units import Scale, number, scale
 
 _TITLES = {
@@ -126,7 +127,7 @@ def _written(samples: Sequence[float], metric: str, unit: Scale) -> str:
     if not samples:
         return ""
     digits = 2 if metric.endswith("relative_error") else 3
-    whole = summary(samples)
+    whole = summarise(samples)
     middle, low, high = (number(v / unit.factor, digits) for v in (whole.median, whole.low, whole.high))
     return middle if _value(low) == _value(high) else f"{middle} ({low} to {high})"
 

@@ -15,6 +15,10 @@ from harness.report.settings import Setting
 
 DEFAULT_KAPPA = 100.0
 """κ of the problem where its cell leaves it out."""
+DEFAULT_LAM: Mapping[str, float] = dict.fromkeys(
+    ("imaml-cg", "imaml-neumann", "imaml-nystrom", "imaml-minres", "imaml-dense", "darts-fd"), 1.0
+)
+"""λ of the estimators that have one where their cells leave it out; of others it is 0."""
 POINTS = 24
 """A line is drawn through this many points between two neighbouring values."""
 
@@ -30,6 +34,11 @@ class Line:
 def conditioning(cell: Cell) -> float | None:
     """κ_G of the cell's inner problem; ``None`` where it is not known."""
     return _conditioning(cell.problem.name, _parameters(cell))
+
+
+def strength(cell: Cell) -> Value:
+    """λ of the cell's estimator."""
+    return cell.estimator.parameters.get("lam", DEFAULT_LAM.get(cell.estimator.name, 0.0))
 
 
 def lines(setting: Setting, metric: str) -> list[Line]:
@@ -78,17 +87,17 @@ _COUNTS = ("steps", "cg_steps")
 
 
 def _parameters(cell: Cell) -> dict[str, Value]:
-    return {**cell.problem.parameters, **cell.estimator.parameters}
+    return {**cell.problem.parameters, **cell.estimator.parameters, "lam": strength(cell)}
 
 
 def _context(cell: Cell, variable: str) -> list[Value]:
     """What a law depends on besides the variable: κ, λ, and K unless it is the variable."""
-    given = {"kappa": DEFAULT_KAPPA, "lam": 0.0, **_parameters(cell), variable: 0.0}
+    given = {"kappa": DEFAULT_KAPPA, **_parameters(cell), variable: 0.0}
     return [given["kappa"], given["lam"], 0 if variable in _COUNTS else cell.steps]
 
 
 def _conditioning(problem: str, parameters: Mapping[str, Value]) -> float | None:
-    kappa, lam = parameters.get("kappa", DEFAULT_KAPPA), parameters.get("lam", 0.0)
+    kappa, lam = parameters.get("kappa", DEFAULT_KAPPA), parameters["lam"]
     if problem != "linear" or not isinstance(kappa, int | float) or not isinstance(lam, int | float):
         return None
     return (1 + lam) / (1 / kappa + lam) if kappa >= 1 and lam >= 0 else None
@@ -97,7 +106,7 @@ def _conditioning(problem: str, parameters: Mapping[str, Value]) -> float | None
 def _plain_descent(cell: Cell) -> bool:
     """Whether the inner solver is gradient descent of about the step size the law is for."""
     given = cell.estimator.parameters
-    lam, lr = given.get("lam", 0.0), given.get("lr")
+    lam, lr = strength(cell), given.get("lr")
     if given.get("inner", "gd") != "gd" or not isinstance(lam, int | float):
         return False
     return lr == "auto" or (isinstance(lr, int | float) and math.isclose(lr, 1 / (1 + lam), rel_tol=1e-3))

@@ -1,68 +1,90 @@
 """The report's files."""
 
 import re
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from harness.errors import BadInput
-from harness.exports.tidy import csv
+from harness.errors import BadInput, os_errors
+from harness.exports.tidy import csv, csv_bytes
 from harness.report.figures import draw_all
 from harness.report.kinds import OF_STUDIES, OF_THE_PAPER, caption, panels
 from harness.report.laws import laws_frame, laws_markdown
 from harness.report.look import DEFAULT, Look
 from harness.report.page import DrawnFigure, render
 from harness.report.settings import Setting, settings
-from harness.report.style import styles
+from harness.report.style import Styles, styles
 from harness.report.table1 import CAPTION, table1
-from harness.report.tables import markdown, markdown_table
+from harness.report.tables import Table, markdown, markdown_table
 from harness.report.timeline import Group, Groups, groups
 from harness.report.timeline import draw as draw_timelines
 from harness.store import LoadedRun
 
+Drawn: TypeAlias = dict[str, bytes]
+"""A figure's files, by their endings."""
 
-def write(runs: Sequence[LoadedRun], out: Path, style: Look = DEFAULT) -> Path:
+
+def write(runs: Sequence[LoadedRun], out: Path, look: Look = DEFAULT) -> Path:
     """See :func:`harness.report.write_report`."""
     if not runs:
         raise BadInput("no run to report; name at least one run directory")
-    with _os_errors_in_one_line(out):
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is not a folder; choose another --out")
+    with os_errors(f"cannot write to {out}"):
         out.mkdir(parents=True, exist_ok=True)
     found = settings(runs)
-    look = styles(found)
-    files: dict[str, bytes] = {
-        "table.csv": csv(runs).content,
-        "table.md": markdown(found).encode(),
-    }
-    if laws := laws_markdown(found):
-        files["laws.md"] = laws.encode()
-        files["laws.csv"] = laws_frame(found).to_csv(index=False, lineterminator="\n").encode()
-    comparisons = [(run, beside) for run in runs if (beside := table1(run.measurements))]
-    if comparisons:
-        parts = [f"## Table 1, run {run.path.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
-        files["table1.md"] = "\n".join(parts).encode()
-    figures: list[DrawnFigure] = []
-    for study in dict.fromkeys(setting.study for setting in found):
-        for kind in OF_STUDIES if study else OF_THE_PAPER:
-            drawable = [each for each in found if each.study == study and panels(kind, each)]
-            content = draw_all(kind, drawable, look, style)
-            for setting, suffix, drawn in zip(drawable, suffixes(drawable), content, strict=True):
-                name = f"{kind.name}{_slug(study)}{suffix}"
-                files |= {f"{name}.{ending}": content for ending, content in drawn.items()}
-                heading = f"{study}. {kind.title}" if study else kind.title
-                figures.append(DrawnFigure(heading, caption(kind, setting), setting, name, drawn["svg"], drawn["png"]))
+    chosen = styles(found)
     traced = groups(runs, found)
-    timelines: list[DrawnFigure] = []
-    for name, group in _named(traced):
-        drawn = draw_timelines(group, look, style)
-        files |= {f"{name}.{ending}": content for ending, content in drawn.items()}
-        timelines.append(DrawnFigure(group.title, group.caption, group.setting, name, drawn["svg"], drawn["png"]))
+    figures, timelines = list(_figures(found, chosen, look)), list(_timelines(traced, chosen, look))
+    comparisons = [(run, beside) for run in runs if (beside := table1(run.measurements))]
+    files = _tables(runs, found, comparisons)
+    for figure, drawn in (*figures, *timelines):
+        files |= {f"{figure.name}.{ending}": content for ending, content in drawn.items()}
     files["index.html"] = render(
-        runs, found, figures, look, [of for _, of in comparisons], timelines, traced.note
+        runs,
+        found,
+        [figure for figure, _ in figures],
+        chosen,
+        [of for _, of in comparisons],
+        [figure for figure, _ in timelines],
+        traced.note,
     ).encode()
-    with _os_errors_in_one_line(out):
+    with os_errors(f"cannot write to {out}"):
         for name, content in files.items():
             _replace(out / name, content)
     return out / "index.html"
+
+
+def _tables(
+    runs: Sequence[LoadedRun], found: Sequence[Setting], comparisons: Sequence[tuple[LoadedRun, Table]]
+) -> dict[str, bytes]:
+    """Files of numbers, by name."""
+    files = {"table.csv": csv(runs).content, "table.md": markdown(found).encode()}
+    if laws := laws_markdown(found):
+        files |= {"laws.md": laws.encode(), "laws.csv": csv_bytes(laws_frame(found))}
+    if comparisons:
+        parts = [f"## Table 1, run {run.path.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
+        files["table1.md"] = "\n".join(parts).encode()
+    return files
+
+
+def _figures(found: Sequence[Setting], chosen: Styles, look: Look) -> Iterator[tuple[DrawnFigure, Drawn]]:
+    """Those of each study, or of the paper, for every setting that has something to show in them."""
+    for study in dict.fromkeys(setting.study for setting in found):
+        for kind in OF_STUDIES if study else OF_THE_PAPER:
+            drawable = [each for each in found if each.study == study and panels(kind, each)]
+            contents = draw_all(kind, drawable, chosen, look)
+            for setting, suffix, drawn in zip(drawable, suffixes(drawable), contents, strict=True):
+                name = f"{kind.name}{_slug(study)}{suffix}"
+                heading = f"{study}. {kind.title}" if study else kind.title
+                yield DrawnFigure(heading, caption(kind, setting), setting, name, drawn["svg"], drawn["png"]), drawn
+
+
+def _timelines(traced: Groups, chosen: Styles, look: Look) -> Iterator[tuple[DrawnFigure, Drawn]]:
+    """Those of the traced cells."""
+    for name, group in _named(traced):
+        drawn = draw_timelines(group, chosen, look)
+        yield DrawnFigure(group.title, group.caption, group.setting, name, drawn["svg"], drawn["png"]), drawn
 
 
 def suffixes(drawable: Sequence[Setting]) -> list[str]:
@@ -101,13 +123,3 @@ def _replace(path: Path, content: bytes) -> None:
     except OSError:
         written.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def _os_errors_in_one_line(out: Path) -> Generator[None]:
-    try:
-        yield
-    except FileExistsError as error:
-        raise BadInput(f"{out} is not a folder; choose another --out") from error
-    except OSError as error:
-        raise BadInput(f"cannot write to {out}: {error.strerror or error}") from error

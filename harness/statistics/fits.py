@@ -3,12 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+from harness.statistics.series import Array
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,7 @@ def fit_power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw:
         raise ValueError("an interval needs three points")
     xs, ys = np.log(np.asarray(x, dtype=np.float64)), np.log(np.asarray(y, dtype=np.float64))
     line = fit_line(list(xs), list(ys))
-    freedom = len(x) - 2
-    left = float(((ys - line.intercept - line.slope * xs) ** 2).sum())
-    spread = float(((xs - xs.mean()) ** 2).sum())
-    return PowerLaw(line.slope, t_quantile(freedom) * math.sqrt(left / freedom / spread), line.r_squared, len(x))
+    return PowerLaw(line.slope, line.half_width or 0.0, line.r_squared, len(x))
 
 
 EXPONENTS = (-2.0, 4.0)

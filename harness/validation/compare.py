@@ -8,8 +8,8 @@ from typing import Any, get_args
 import torch
 
 from harness.bilevel import Problem, Task
-from harness.cell import Dtype, Reference
-from harness.checks import require_positive
+from harness.cell import Reference
+from harness.checks import require_dtype, require_positive
 from harness.errors import BadInput, unknown
 from harness.estimators import Estimator
 from harness.estimators.first_order import Fomaml
@@ -78,9 +78,9 @@ def validate(
             an exception but a verdict.
     """
     if vs not in get_args(Reference):
-        raise unknown("reference", str(vs), get_args(Reference))
-    if dtype is not None and dtype not in get_args(Dtype):
-        raise unknown("dtype", dtype, get_args(Dtype))
+        raise unknown("reference", vs, get_args(Reference))
+    if dtype is not None:
+        require_dtype(dtype)
     if tol is not None:
         require_positive("tol", tol)
     given = {"lam": lam, "steps": steps, "lr": lr, "inner": inner}

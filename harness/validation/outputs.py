@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.bilevel import Problem, Task
+from harness.errors import first_line
 from harness.pytree import Params
 
 Function: TypeAlias = Callable[[Problem, Task, Params], Params]
@@ -70,8 +71,7 @@ def _story(function: Function, error: Exception) -> str:
     code = getattr(function, "__code__", None)
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
     frame = (own or frames)[-1]
-    message = (str(error).strip() or "no message").splitlines()[0]
-    return f"it raised {type(error).__name__}: {message} ({Path(frame.filename).name}, line {frame.lineno})"
+    return f"it raised {type(error).__name__}: {first_line(error)} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def _listed(names: Any) -> str:

@@ -96,6 +96,7 @@ def test_a_tolerance_and_another_problem(bench: Command) -> None:
         (["my_own_module:right", "--set", "dim=4", "--set", "dim=5"], "--set dim=5: dim is given twice"),
         (["my_own_module:right", "--set", "lam=4"], "--set lam: that is an option of its own, --lam"),
         (["my_own_module:right", "--lam", "1", "--out", "no/where.json"], "--out no/where.json: there is no folder no"),
+        (["my_own_module:right", "--lam", "1", "--out", "."], "cannot write to .: Is a directory"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(bench: Command, arguments: list[str], message: str) -> None:

@@ -120,7 +120,7 @@ def test_what_is_cached_needs_no_fonts(monkeypatch: pytest.MonkeyPatch, glyphs: 
 
 
 def test_a_negative_seed_is_bad_input():
-    with pytest.raises(BadInput, match="seed = -1 of the image source 'glyphs'"):
+    with pytest.raises(BadInput, match=r"^seed: -1 is not a whole number >= 0"):
         Glyphs(seed=-1)
 
 

@@ -120,7 +120,7 @@ def test_other_files_are_passed_over(folder: Path):
 
 
 def test_an_absent_folder_is_bad_input(tmp_path: Path):
-    with pytest.raises(BadInput, match=r"folder = '.*nowhere' of the image source 'miniimagenet': there is no such"):
+    with pytest.raises(BadInput, match=r"^folder: '.*nowhere': there is no such folder"):
         MiniImageNet(str(tmp_path / "nowhere"))
 
 

@@ -94,8 +94,10 @@ def test_other_files_are_passed_over(folder: Path):
 
 
 def test_an_absent_folder_is_bad_input(tmp_path: Path):
-    with pytest.raises(BadInput, match=r"folder = '.*nowhere' of the image source 'omniglot': there is no such folder"):
+    with pytest.raises(BadInput, match=r"^folder: '.*nowhere': there is no such folder"):
         Omniglot(str(tmp_path / "nowhere"))
+    with pytest.raises(BadInput, match=r"^folder: 5 is not a path"):
+        Omniglot(5)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("part", ["images_background", "images_evaluation"])

@@ -16,6 +16,7 @@ import harness
         ({"steps": 1, "lam": float("nan")}, "lam: nan is not"),
         ({"steps": 1, "cg_steps": 0}, "cg_steps: 0 is not"),
         ({"steps": 1, "cg_tol": -1.0}, "cg_tol: -1.0 is not"),
+        ({"steps": 1, "batching": 2}, "unknown batching '2': known: loop, vmap"),
         ({"steps": 1, "inner": "dg"}, "unknown inner solver 'dg': known: adam, gd"),
         ({"steps": 1, "cg_step": 3}, "unknown parameter 'cg_step': did you mean 'cg_steps'"),
         ({}, "needs steps"),
@@ -32,6 +33,11 @@ def test_misspelt_estimator_and_problem() -> None:
         harness.estimator("imaml-gc", steps=1)
     with pytest.raises(harness.BadInput, match="unknown problem 'liner': did you mean 'linear'"):
         harness.problem("liner")
+
+
+def test_a_seed_of_the_sketch() -> None:
+    with pytest.raises(harness.BadInput, match=r"^estimator 'imaml-nystrom': sketch_seed: -1 is not a whole"):
+        harness.estimator("imaml-nystrom", steps=1, sketch_seed=-1)
 
 
 def test_maml_takes_no_proximal_term_but_not_a_negative_one() -> None:

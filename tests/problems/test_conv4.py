@@ -110,6 +110,7 @@ def test_colour_photographs_of_a_folder(tmp_path: Path) -> None:
         ({"ways": 0}, "ways: 0 is not a positive whole number"),
         ({"shots": 1.5}, "shots: 1.5 is not"),
         ({"activation": "rulu"}, "unknown activation 'rulu': did you mean 'relu'"),
+        ({"seed": 0.5}, "seed: 0.5 is not a whole number >= 0"),
         ({"dtype": "flat32"}, "unknown dtype 'flat32': did you mean 'float32'"),
         ({"split": "tset"}, "unknown split 'tset': did you mean 'test'"),
         ({"source": "glyph"}, "unknown image source 'glyph': did you mean 'glyphs'"),

@@ -52,6 +52,7 @@ def test_seeds_reproduce_and_differ() -> None:
         ({"dim": 101}, "n: 100 examples are fewer than dim = 101"),
         ({"kappa": 0.5}, "kappa: 0.5"),
         ({"noise": -1.0}, "noise: -1.0"),
+        ({"seed": -1}, "seed: -1 is not a whole number >= 0"),
         ({"dtype": "float23"}, "unknown dtype 'float23': did you mean 'float32'"),
     ],
 )

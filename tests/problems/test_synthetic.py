@@ -69,6 +69,8 @@ def test_every_dtype_sees_the_same_problem_but_for_rounding(name: str, dtype: st
         ("sinusoid", {"hidden": []}, r"hidden: \[\] is not a list"),
         ("sinusoid", {"hidden": [40, 0]}, r"hidden: \[40, 0\] is not a list"),
         ("sinusoid", {"activation": "tanhh"}, "unknown activation 'tanhh': did you mean 'tanh'"),
+        ("sinusoid", {"activation": ["tanh"]}, "unknown activation "),
+        ("sinusoid", {"activation": 5}, "unknown activation '5': known: relu, softplus, tanh"),
         ("sinusoid", {"dtype": "float46"}, "unknown dtype 'float46': did you mean 'float64'"),
         ("mlp", {"width": 1.5}, "width: 1.5 is not a positive"),
         ("mlp", {"depth": 0}, "depth: 0 is not a positive"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.cell import Measurement
+from harness.cell import Measurement, Part
 from harness.report.crossover import at, crossover
 from harness.report.settings import Setting, settings
 from tests.report.synthetic import measurement, run
@@ -76,6 +76,13 @@ def test_only_the_same_inner_problem_and_solver_are_compared() -> None:
         cells("lone", "imaml-cg", CG, inner="adam"),
     )
     assert crossover(setting) == ["At equal K, CG: farther off than “MAML, N” from K = 1 to 8."]
+
+
+def test_a_strength_left_out_is_the_estimators_own() -> None:
+    unsaid = [each.model_copy(update={"cell": each.cell.model_copy(update={"estimator": Part(name="imaml-cg")})})
+              for each in cells("CG", "imaml-cg", CG)]  # fmt: skip
+    assert crossover(setting_of(cells("MAML", "maml", MAML, lam=0.0), unsaid)) == []
+    assert len(crossover(setting_of(cells("MAML", "maml", MAML, lam=1.0), unsaid))) == 1
 
 
 def test_interpolation_is_between_logarithms_and_never_beyond() -> None:

@@ -229,7 +229,7 @@ def test_points_whose_premise_is_in_doubt_are_ringed() -> None:
         return {
             "implicit_relative_error": [0.5],
             "negative_curvature": [0.0, float(k == 2)],
-            "smallest_curvature": [1.0, -1.0 if k == 8 else 1.0],
+            "smallest_curvature": [1.0, 0.0 if k == 8 else 1.0],
         }
 
     figure = composed(ERROR, curve("CG", "imaml-cg", STEPS, broken, **study()))

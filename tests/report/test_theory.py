@@ -1,11 +1,13 @@
 import math
+from inspect import signature
 from typing import Any
 
 import pytest
 
 from harness.cell import Measurement
+from harness.registry import ESTIMATORS, PROBLEMS
 from harness.report.settings import Setting, settings
-from harness.report.theory import chebyshev, conditioning, lines
+from harness.report.theory import DEFAULT_KAPPA, chebyshev, conditioning, lines, strength
 from tests.report.synthetic import measurement, run
 
 METRIC = "implicit_relative_error"
@@ -33,6 +35,16 @@ def test_conditioning_is_that_of_the_inner_problem() -> None:
     assert conditioning(cell().cell) == pytest.approx(1.1 / 0.11)
     assert conditioning(cell(problem="conv4").cell) is None
     assert conditioning(measurement().cell) == pytest.approx(100.0)  # the problem's κ where it is left out, and no λ
+    assert conditioning(measurement(estimator="imaml-cg").cell) == pytest.approx(2 / 1.01)  # whose λ is 1 unless said
+
+
+@pytest.mark.parametrize("name", ESTIMATORS.names())
+def test_a_strength_left_out_is_the_estimators_own(name: str) -> None:
+    assert strength(measurement(estimator=name).cell) == signature(ESTIMATORS.get(name)).parameters["lam"].default
+
+
+def test_a_condition_number_left_out_is_the_problems_own() -> None:
+    assert signature(PROBLEMS.get("linear")).parameters["kappa"].default == DEFAULT_KAPPA
 
 
 def test_over_steps_the_rate_of_gradient_descent() -> None:

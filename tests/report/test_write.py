@@ -72,6 +72,12 @@ def test_names_of_settings_are_safe_and_distinct() -> None:
     assert all(len(suffix) < 100 and not set(suffix) & set("/\\ ") for suffix in found)
 
 
+def test_a_spreadsheet_runs_no_label_as_a_formula(tmp_path: Path) -> None:
+    write_report([run(curve("=cmd()", "maml", (1, 2, 4), memory(1e6, 1e6)))], tmp_path)
+    for name in ("table.csv", "laws.csv"):
+        assert ",'=cmd()," in (tmp_path / name).read_text()
+
+
 def test_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no run to report"):
         write_report([], tmp_path)

@@ -16,6 +16,11 @@ def test_summary_is_median_and_quartiles() -> None:
     assert (found.count, found.low, found.median, found.high) == (5, 2.0, 3.0, 4.0)
 
 
+def test_infinite_samples_leave_quartiles_undefined_and_one_is_itself() -> None:
+    assert summarise([math.inf]).median == math.inf
+    assert math.isnan(summarise([math.inf, math.inf]).median)
+
+
 def test_a_line_needs_two_distinct_x() -> None:
     assert fit_line([1, 2, 3], [5, 7, 9]).slope == pytest.approx(2)
     with pytest.raises(ValueError, match="two distinct x"):

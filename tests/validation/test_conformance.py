@@ -226,6 +226,34 @@ def test_what_vmap_cannot_do_is_a_remark() -> None:
     [remark] = conformance.check_problem(Odd(draw=ragged))
     assert "equal shapes" in remark
 
+    def silent(odd: Odd, params: Params, data: Tensor) -> Tensor:
+        try:
+            return branches(odd, params, data)
+        except RuntimeError:
+            raise NotImplementedError from None
+
+    [remark] = conformance.check_problem(Odd(loss=silent))
+    assert remark == "torch.func.vmap cannot batch the losses: no message"
+
+
+def test_data_besides_tensors_cannot_be_batched_and_is_a_remark() -> None:
+    @dataclass(frozen=True)
+    class Weighted(LinearRegression):
+        def tasks(self, n: int, seed: int) -> Sequence[Task]:
+            return [Task((task.support, 2.0), (task.query, 2.0)) for task in super().tasks(n, seed)]
+
+        def inner_loss(self, params: Params, support: Any) -> Tensor:
+            data, weight = support
+            return weight * super().inner_loss(params, data)
+
+        def implicit_meta_gradient(self, task: Task, theta: Params, lam: float) -> Params:
+            (support, weight), (query, _) = task.support, task.query
+            found = super().implicit_meta_gradient(Task(support, query), theta, lam / weight)
+            return {name: weight * tensor for name, tensor in found.items()}
+
+    [remark] = conformance.check_problem(Weighted(dim=4, n=8))
+    assert "tensors alone" in remark
+
 
 def test_a_wrong_closed_form_is_found_out() -> None:
     class Off(LinearRegression):
