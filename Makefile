@@ -21,8 +21,9 @@ demo: $(VENV)/installed
 	$(BENCH) run fig2b --steps 1,2,4,8 --out $(OUT)/fig2b
 	$(BENCH) report $(OUT)/fig2a $(OUT)/fig2b --out $(OUT)/report
 
+# Without a GPU, if there is one: several processes of tests would disturb each other on it; `make test-gpu` has its tests.
 test: $(VENV)/installed-dev lint
-	$(BIN)/pytest -n auto
+	CUDA_VISIBLE_DEVICES= $(BIN)/pytest -n auto
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage erase

@@ -4,6 +4,7 @@ Everything public is here, and imported only when it is used: ``import harness``
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from harness.problems.module import ModuleProblem
     from harness.validation import ValidationReport, validate
 
+    __version__: str
+
 __all__ = [
     "BadInput",
     "Diagnostics",
@@ -26,6 +29,7 @@ __all__ = [
     "Problem",
     "Task",
     "ValidationReport",
+    "__version__",
     "conformance",
     "estimator",
     "problem",
@@ -56,8 +60,14 @@ _MODULES = {"conformance"}
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"harness.{name}")
+    if name == "__version__":
+        return version("imaml-bench")
     if name not in _HOMES:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,6 +5,7 @@ Nothing here imports torch: reports, comparisons and listings read these without
 
 import hashlib
 import json
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeAlias
@@ -37,6 +38,26 @@ class Part(Model):
 
     name: str
     parameters: dict[str, Value] = {}
+
+    @property
+    def words(self) -> str:
+        """The name with the parameters: ``linear (dim=50, kappa=100.0)``."""
+        parameters = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"{self.name} ({parameters})" if parameters else self.name
+
+    def only(self, names: Container[str]) -> "Part":
+        """The part with no other parameters than these."""
+        return Part(name=self.name, parameters={k: v for k, v in self.parameters.items() if k in names})
+
+
+def varied(parts: Iterable[Part]) -> list[str]:
+    """Names of the parameters in which parts of one name differ."""
+    first: dict[str, Part] = {}
+    names: dict[str, None] = {}
+    for part in parts:
+        one, other = first.setdefault(part.name, part).parameters, part.parameters
+        names |= dict.fromkeys(name for name in one | other if one.get(name) != other.get(name))
+    return list(names)
 
 
 class Study(Model):
@@ -242,3 +263,8 @@ METRICS: dict[str, Metric] = {
     ),
 }
 """Every metric a measurement may hold."""
+
+
+def metric_of(name: str) -> Metric:
+    """What the metric is; of one this version does not know, a number without unit."""
+    return METRICS.get(name, Metric("1", name, deterministic=False))

@@ -1,8 +1,15 @@
 """Errors whose message is the whole story for the reader."""
 
+import sys
+import sysconfig
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import extract_tb
+
+_PACKAGE = Path(__file__).parent
+_LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
 
 
 class BadInput(Exception):
@@ -17,13 +24,62 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> BadInput:
     """The error for a misspelt name: suggests the nearest known one, else lists them all."""
     names = sorted(known)
     close = get_close_matches(str(name), names, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
+    listed = [f"'{each}'" for each in names] if any("," in each for each in names) else names
+    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(listed)}"
     return BadInput(f"unknown {kind} '{name}': {hint}")
 
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or that it has none."""
     return (str(error).strip() or "no message").splitlines()[0]
+
+
+def story(error: Exception, part: object) -> str:
+    """A user's exception in one line: its type, its message, and where in the user's code it arose, if it did.
+
+    Args:
+        error: What was raised.
+        part: The user's function, class or object it was raised by: the last line in its file is the one to name.
+    """
+    return f"{type(error).__name__}: {first_line(error)}{_place(error, _home(part))}"
+
+
+@contextmanager
+def faults_of(part: object, what: str) -> Generator[None]:
+    """Turn an exception of a user's code within the block into a :class:`BadInput` that begins with ``what``.
+
+    As in "problem 'mine': tasks() raised ValueError: no data (mine.py, line 21)". An exception of a part of this
+    package, where no code of the user's is on the way to it, goes through: it is a fault of this package.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        if _is_ours(_home(part)) and not _place(error, _home(part)):
+            raise
+        raise BadInput(f"{what} raised {story(error, part)}") from error
+
+
+def _home(part: object) -> str:
+    """The file of the module that a function, a class, or an object's class is of."""
+    return getattr(sys.modules.get(part.__module__), "__file__", None) or ""
+
+
+def _place(error: Exception, home: str) -> str:
+    frames = [each for each in extract_tb(error.__traceback__) if not _is_ours(each.filename)]
+    own = [each for each in frames if each.filename == home]
+    last = next(reversed(own or [each for each in frames if not _is_installed(each.filename)]), None)
+    return f" ({Path(last.filename).name}, line {last.lineno})" if last else ""
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).is_relative_to(_PACKAGE)
+
+
+def _is_installed(file: str) -> bool:
+    compiled = not file.endswith(".py")  # "<frozen …>", or Cython's
+    return compiled or any(Path(file).is_relative_to(folder) for folder in _LIBRARIES)
 
 
 @contextmanager

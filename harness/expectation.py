@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from harness.cell import METRICS, Cell, Metric, Model, Status, Value
+from harness.cell import Cell, Model, Status, Value, metric_of
 from harness.units import quantity
 
 ClaimedLaw: TypeAlias = Literal["flat", "linear", "superlinear", "sublinear"]
@@ -49,6 +49,7 @@ class Expectation(Model):
     slope: Bounds | None = None
     exponent: Bounds | None = None
     status: tuple[Status, ...] = ()
+    """How cells have to end; of a claim about a metric, how they may: those without a number are then left out."""
 
     @property
     def unit(self) -> str:
@@ -62,7 +63,7 @@ class Expectation(Model):
             *([f"is {self.value.words(self.unit)}"] if self.value else []),
             *([f"has a slope of {self.slope.words(self.unit)} a step"] if self.slope else []),
             *([f"has an exponent of {self.exponent.words('1')}"] if self.exponent else []),
-            *([f"ends {' or '.join(self.status)}"] if self.status else []),
+            *([f"ends {' or '.join(self.status)}"] if self.status and self.metric is None else []),
         ]
         what = [*([self.metric] if self.metric else []), *([f"over that of {self.ratio_to}"] if self.ratio_to else [])]
         return f"{', '.join(self.estimators) or 'every estimator'}: {' '.join([*what, ' and '.join(demands)])}"
@@ -109,11 +110,6 @@ def is_measured(cell: Cell, metric: str) -> bool:
     if metric.endswith("_seconds"):
         return "time" in cell.measure or "phases" in cell.measure
     return True
-
-
-def metric_of(name: str) -> Metric:
-    """What the metric is; of one this version does not know, a number without unit."""
-    return METRICS.get(name, Metric("1", name, deterministic=False))
 
 
 def _setting(cell: Cell) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.cell import METRICS, Measurement, Part, Value
-from harness.statistics import Summary, summarise
+from harness.statistics import summarise
 from harness.store import LoadedRun, load_run
 
 
@@ -54,11 +54,6 @@ def metrics_held(measurements: Iterable[Measurement]) -> list[str]:
     """Metrics of which there is a sample, in the order of ``METRICS``, then any others by name."""
     held = {name for measurement in measurements for name, values in measurement.metrics.items() if values}
     return [*(name for name in METRICS if name in held), *sorted(held - METRICS.keys())]
-
-
-def summary(values: Sequence[float]) -> Summary:
-    """Median and quartiles."""
-    return summarise(values)
 
 
 _LONG = ("metric", "unit", "sample", "value")

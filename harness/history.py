@@ -1,7 +1,7 @@
 """A metric over many runs, and where it stepped."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +12,8 @@ import numpy as np
 from harness.cell import METRICS, Cell, Measurement, Status
 from harness.compare.amounts import JUDGED, has_grown
 from harness.compare.comparison import EVERY_METRIC
-from harness.compare.machines import is_disturbed
-from harness.errors import BadInput, unknown
+from harness.disturbance import taken_by_others
+from harness.errors import BadInput, os_errors, unknown
 from harness.exports.names import named
 from harness.manifest import Manifest
 from harness.statistics import mad
@@ -24,6 +24,8 @@ MINIMUM_STEP = 0.10
 """Change, as a share, of a number that is not the same at every run of one code, that is worth telling."""
 MINIMUM_LENGTH = 3
 """Runs between two steps of such a number, at least: the median of so many overlooks an outlier."""
+DEPTH = 4
+"""How deep below a folder that is given its runs may lie."""
 PENALTY = 3.0
 """What a further step costs, in units of the noise times ln(runs)."""
 LEAST_NOISE = 1e-4
@@ -71,15 +73,14 @@ class Series:
 def load_runs(folders: Iterable[Path]) -> list[LoadedRun]:
     """The runs of the folders, each one itself a run or a folder of runs, in the order they were made.
 
+    Runs may lie :data:`DEPTH` folders deep, though not within another run, in a hidden folder or behind a link to one.
+
     Raises:
-        BadInput: A folder holds no run, or a run is damaged.
+        BadInput: A folder holds no run or cannot be read, or a run is damaged.
     """
     found: dict[Path, LoadedRun] = {}
     for folder in folders:
-        paths = (
-            [folder] if (folder / MANIFEST).exists() else sorted(each.parent for each in folder.glob(f"*/{MANIFEST}"))
-        )
-        for path in paths or [folder]:
+        for path in list(_runs_in(folder, DEPTH)) or [folder]:
             found[path.resolve()] = load_run(path)
     return sorted(found.values(), key=lambda run: run.manifest.created_at)
 
@@ -143,6 +144,17 @@ def find_steps(cell: Cell, metric: str, values: Sequence[float]) -> list[Step]:
     return []
 
 
+def _runs_in(folder: Path, depth: int) -> Iterator[Path]:
+    with os_errors(f"{folder}: cannot be read"):
+        is_run = (folder / MANIFEST).exists()
+        inside = sorted(folder.iterdir()) if depth > 0 and not is_run and folder.is_dir() else []
+    if is_run:
+        yield folder
+    for each in inside:
+        leads_on = not (each.is_symlink() or each.name.startswith("."))
+        yield from _runs_in(each, depth - 1 if leads_on else 0)
+
+
 _ERRORS_FROM = 1e-10
 """Smaller errors are rounding, and take part as this."""
 
@@ -151,8 +163,8 @@ def _values(run: LoadedRun, measurement: Measurement, metric: str) -> list[float
     """The samples; of a time, those of processes with a core to themselves."""
     if METRICS[metric].deterministic:
         return measurement.metrics[metric]
-    machine, key = run.manifest.machine, measurement.key
-    quiet = [each for each in run.processes if each.key == key and not is_disturbed(each, machine)]
+    cores, key = run.manifest.machine.logical_cores, measurement.key
+    quiet = [each for each in run.processes if each.key == key and not taken_by_others(each, cores)]
     return [value for each in quiet for value in each.metrics.get(metric, [])]
 
 

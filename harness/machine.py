@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch.cuda import nccl
 
+from harness.checks import require_count
 from harness.errors import BadInput, unknown
 from harness.manifest import Machine, Provenance
 from harness.meters.conditions import governor, usable_cpus
@@ -37,9 +38,11 @@ def describe(device: str, threads: int | None) -> Machine:
         threads: CPU threads for torch; torch's own choice if ``None``.
 
     Raises:
-        BadInput: No such device.
+        BadInput: No such device, or more threads than CPUs this process may use.
     """
     device = resolve_device(device)
+    if threads is not None:
+        _require_threads(threads)
     cuda = torch.cuda.get_device_properties(device) if device != "cpu" else None
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
@@ -56,6 +59,14 @@ def describe(device: str, threads: int | None) -> Machine:
         torch=torch.__version__,
         harness=version("imaml-bench"),
     )
+
+
+def _require_threads(threads: int) -> None:
+    require_count("threads", threads)
+    most = len(usable_cpus())
+    if threads > most:
+        processors = "processor" if most == 1 else f"{most} processors"
+        raise BadInput(f"threads: {threads} is more than the {processors} this process may use")
 
 
 def configure(threads: int) -> None:
@@ -104,7 +115,7 @@ def resolve_device(device: str) -> str:
         raise unknown("device", device, ("auto", "cpu", "cuda", "cuda:0"))
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
-        raise BadInput(f"device '{device}': torch {torch.__version__} finds no CUDA device here; use --device cpu")
+        raise BadInput(f"device '{device}': torch {torch.__version__} finds no CUDA device here; use 'cpu'")
     index = int(match[1] or 0)
     if index >= count:
         raise BadInput(f"device '{device}': there {_devices(count)}; the last one is cuda:{count - 1}")

@@ -1,14 +1,14 @@
 """A suite measured into a run directory."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from harness.cell import Cell, Measurement, Status
 from harness.errors import BadInput, unknown
-from harness.executors import LocalExecutor
+from harness.executors import LocalExecutor, WorkerDied
 from harness.forecast import Forecast
 from harness.git import git
 from harness.limits import MemoryLimit, Skip
@@ -65,6 +65,7 @@ def run(
     Raises:
         BadInput: Something asked for cannot be; nothing has been written then.
     """
+    _require_kinds(suite, steps=steps, estimators=estimators, plugins=plugins)
     if skip not in list(Skip):
         raise unknown("choice of what to skip", skip, Skip)
     loaded = load_suite(suite)
@@ -97,10 +98,23 @@ def run(
     return load_run(Path(out))
 
 
+def _require_kinds(suite: object, **lists: object) -> None:
+    if not isinstance(suite, str | Path):
+        raise BadInput(f"suite: a {type(suite).__name__} is neither the name of a suite nor a path")
+    for name, value in lists.items():
+        if value is not None and (isinstance(value, str) or not isinstance(value, Iterable)):
+            raise BadInput(f"{name}: {value!r} is not a list")
+
+
 def _forecasts(cells: Sequence[Cell], executor: LocalExecutor) -> dict[str, Forecast]:
     """By key, the forecasts of the cells whose memory is to be measured."""
     asked = list({cell.key: cell for cell in cells if "memory" in cell.measure}.values())
-    found: list[Forecast] = executor.ask("harness.forecast:forecast", asked) if asked else []
+    if not asked:
+        return {}
+    try:
+        found: list[Forecast] = executor.ask("harness.forecast:forecast", asked)
+    except WorkerDied as death:  # of a user's part: each cell will tell whether it was its own
+        found = [Forecast(None, reason=str(death))] * len(asked)
     return {cell.key: each for cell, each in zip(asked, found, strict=True)}
 
 

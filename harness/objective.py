@@ -67,8 +67,8 @@ class Objective:
         """
         layout = Layout.of(theta)
         return cls(
-            inner_loss=lambda phi: problem.inner_loss(layout.unravel(phi), task.support),
-            outer_loss=lambda phi: problem.outer_loss(layout.unravel(phi), task.query),
+            inner_loss=lambda phi: _scalar(problem.inner_loss(layout.unravel(phi), task.support), "inner_loss"),
+            outer_loss=lambda phi: _scalar(problem.outer_loss(layout.unravel(phi), task.query), "outer_loss"),
             layout=layout,
             theta=layout.ravel(theta).detach(),
             lam=strength(lam, layout, theta),
@@ -80,8 +80,8 @@ class Objective:
         layout = Layout.of(theta)
         support = _stack([task.support for task in tasks])
         query = _stack([task.query for task in tasks])
-        inner = torch.func.vmap(lambda phi, data: problem.inner_loss(layout.unravel(phi), data))
-        outer = torch.func.vmap(lambda phi, data: problem.outer_loss(layout.unravel(phi), data))
+        inner = torch.func.vmap(lambda phi, data: _scalar(problem.inner_loss(layout.unravel(phi), data), "inner_loss"))
+        outer = torch.func.vmap(lambda phi, data: _scalar(problem.outer_loss(layout.unravel(phi), data), "outer_loss"))
         return cls(
             inner_loss=lambda phi: inner(phi, support),
             outer_loss=lambda phi: outer(phi, query),
@@ -181,6 +181,12 @@ def strength(lam: float | Params, layout: Layout, like: Params) -> Strength:
     if bool((~(flat >= 0)).any()):
         raise BadInput("lam: an entry is negative or not a number")
     return flat
+
+
+def _scalar(loss: Tensor, name: str) -> Tensor:
+    if loss.ndim:
+        raise BadInput(f"{name} returned shape {tuple(loss.shape)}, not a scalar")
+    return loss
 
 
 def _entry(lam: float | Tensor, like: Tensor) -> Tensor:

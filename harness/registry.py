@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
 from typing import Any
 
-from harness.errors import BadInput, unknown
+from harness.errors import BadInput, faults_of, first_line, unknown
 
 
 class Registry:
@@ -45,14 +45,14 @@ class Registry:
         """The part called ``name``.
 
         Raises:
-            BadInput: No such part; the message suggests the nearest name.
+            BadInput: No such part, and the message suggests the nearest name; or another package's cannot be imported.
         """
         target = self._targets.get(name)
         if target is None:
             plugins = self._plugins()
             if name not in plugins:
                 raise unknown(self.kind, name, self.names())
-            target = plugins[name].load()
+            target = self._load(plugins[name])
         elif isinstance(target, str):
             module, _, attribute = target.partition(":")
             target = getattr(import_module(module), attribute)
@@ -63,14 +63,23 @@ class Registry:
         """Build the part called ``name``.
 
         Raises:
-            BadInput: No such part, a parameter it does not take or lacks, or a value out of its range.
+            BadInput: No such part, a parameter it does not take or lacks, or a value out of its range; or another
+                package's part cannot be imported or made.
         """
         part = self.get(name)
         try:
             _check_parameters(part, parameters)
-            return part(**parameters)
+            with faults_of(part, "making it"):
+                return part(**parameters)
         except BadInput as error:
             raise BadInput(f"{self.kind} '{name}': {error}") from None
+
+    def _load(self, point: EntryPoint) -> Callable[..., Any]:
+        try:
+            return point.load()
+        except Exception as error:
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise BadInput(f"{self.kind} '{point.name}': cannot import its entry point {point.value}: {why}") from error
 
     def _plugins(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.cell import METRICS
+from harness.cell import METRICS, metric_of
 from harness.statistics import EXPONENTS, Line, OffsetPowerLaw, fit_line, fit_offset_power_law
 from harness.units import quantity
 
@@ -88,7 +88,7 @@ class Scaling:
 
     def words(self, over: Counted = INNER_STEPS) -> str:
         """The law as the rest of a sentence about the metric's bearer: "grows by 26.4 MB a step"."""
-        unit = metric_unit(self.metric)
+        unit = metric_of(self.metric).unit
         (k, value), (last_k, last_value) = self.first, self.last
         if self.law is Law.FLAT:
             low, high = quantity(self.least, unit), quantity(self.most, unit)
@@ -158,11 +158,6 @@ def power(curve: OffsetPowerLaw, symbol: str = INNER_STEPS.symbol) -> str:
     exponent, low, high = (f"{p:z.2f}" for p in (curve.exponent, curve.low, curve.high))
     of_k = f"log {symbol}" if exponent == "0.00" else f"{symbol}^{exponent}"
     return of_k if low == high else f"{of_k} ({low} to {high})"
-
-
-def metric_unit(metric: str) -> str:
-    """Of any metric; "1" of one that is not known."""
-    return METRICS[metric].unit if metric in METRICS else "1"
 
 
 def _law(tolerance: Tolerance, ks: Sequence[int], ys: Sequence[float], line: Line, curve: OffsetPowerLaw | None) -> Law:

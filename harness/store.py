@@ -189,6 +189,8 @@ def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
         made_for = f"for suite '{stored.suite.name}', not '{wanted.suite.name}'"
     elif stored.suite.digest != wanted.suite.digest:
         made_for = f"for suite '{stored.suite.name}' as it was before its file changed"
+    elif stored.machine != wanted.machine and (options := _options_to_add(stored.machine, wanted.machine)):
+        raise BadInput(f"{path} was made with {options}; add that, or choose another --out")
     elif stored.machine != wanted.machine:
         made_for = f"on another machine ({_differences(stored.machine, wanted.machine)})"
     else:
@@ -205,11 +207,27 @@ def _left_by_an_aborted_start(entry: Path) -> bool:
     return entry.name == MANIFEST_BEING_WRITTEN or (entry.name == MEASUREMENTS and entry.stat().st_size == 0)
 
 
+_OPTIONS = ("device", "threads")
+"""What of a machine the user chooses."""
+_OF_THE_DEVICE = ("device_name", "device_uuid", "device_memory_bytes", "driver")
+
+
+def _options_to_add(there: Machine, here: Machine) -> str | None:
+    """The options with which this machine would be the one over there; ``None`` where that is another."""
+    differing = _differing(there, here)
+    follows = {*_OPTIONS, *_OF_THE_DEVICE} if "device" in differing else {*_OPTIONS}
+    if not set(differing) <= follows:
+        return None
+    return " ".join(f"--{name} {getattr(there, name)}" for name in _OPTIONS if name in differing)
+
+
 def _differences(there: Machine, here: Machine) -> str:
+    return "; ".join(f"{name}: {its} there, {ours} here" for name, (its, ours) in _differing(there, here).items())
+
+
+def _differing(there: Machine, here: Machine) -> dict[str, tuple[object, object]]:
     ours = here.model_dump()
-    return "; ".join(
-        f"{name}: {value} there, {ours[name]} here" for name, value in there.model_dump().items() if value != ours[name]
-    )
+    return {name: (its, ours[name]) for name, its in there.model_dump().items() if its != ours[name]}
 
 
 @dataclass(frozen=True)

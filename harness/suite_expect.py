@@ -6,9 +6,10 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
-from harness.cell import METRICS, Cell, Status
+from harness.cell import METRICS, Cell, Status, metric_of
+from harness.checks import is_number
 from harness.errors import BadInput, unknown
-from harness.expectation import Bounds, ClaimedLaw, Expectation, axis, is_measured, metric_of, names
+from harness.expectation import Bounds, ClaimedLaw, Expectation, axis, is_measured, names
 from harness.suite_values import Parameter, Table, Text, Texts, known, listed, without_repeats, written
 from harness.units import parse_bytes
 
@@ -92,10 +93,10 @@ def _require_demand(table: ExpectTable, where: str) -> None:
     bounds = any(each is not None for each in (table.min, table.max, table.equals))
     in_steps = {"law": table.law, "slope": table.slope, "exponent": table.exponent}
     over_steps = next((name for name, value in in_steps.items() if value is not None), None)
-    if table.status and (table.metric or table.ratio_to or bounds or over_steps):
-        raise BadInput(f"{where}: a claim is about the status or about a metric; write two")
-    if table.status:
+    if table.status and not (table.metric or table.ratio_to or bounds or over_steps):
         return
+    if table.status and Status.OK not in table.status:
+        raise BadInput(f"{where}.status: beside a metric it says how cells may end, so 'ok' is among them")
     if table.metric is None:
         raise BadInput(f"{where}.metric: missing")
     if not bounds and over_steps is None:
@@ -110,8 +111,8 @@ def _bounds(table: BoundsTable | None, unit: str, where: str) -> Bounds | None:
     if table is None:
         return None
     low, high, middle = (_number(getattr(table, name), unit, f"{where}.{name}") for name in ("min", "max", "equals"))
-    if table.within is not None and (middle is None or table.within < 0):
-        raise BadInput(f"{where}.within: goes with equals, and is at least 0")
+    if table.within is not None and (middle is None or not is_number(table.within) or table.within < 0):
+        raise BadInput(f"{where}.within: goes with equals, and is a finite number, at least 0")
     if middle is not None:
         if (low, high) != (None, None):
             raise BadInput(f"{where}.equals: goes with within, not with min and max")

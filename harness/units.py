@@ -63,6 +63,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{rounded:,.{decimals}f}"
 
 
+def count_of(count: int, noun: str) -> str:
+    """As in "1 cell" and "2 cells"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def percent(share: float) -> str:
     """A share as "4.2 %", to two digits."""
     return f"{number(100 * share, digits=2)} %"

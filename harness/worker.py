@@ -18,6 +18,7 @@ from harness.machine import configure
 from harness.meters.accuracy import agreement
 from harness.meters.counters import count_flops
 from harness.meters.host import rss_bytes, rss_peak_bytes
+from harness.parts import first_draw, require_placeable
 from harness.passes import Found, Metrics
 from harness.pytree import Params
 from harness.references import NoReference, reference_gradient, require_references
@@ -43,6 +44,7 @@ def build_problem(cell: Cell, *, dtype: str | None = None, draw: int = 0) -> Pro
     own = {"dtype": dtype or cell.dtype, "device": cell.device, "seed": cell.seed + draw}
     for key in (each for each in own if each in parameters):
         raise BadInput(f"problem '{name}': {key}: is the cell's own; in a suite, dtype and seed belong in [grid]")
+    require_placeable(name)
     return PROBLEMS.create(name, **own, **parameters)
 
 
@@ -50,10 +52,11 @@ def check(cells: Sequence[Cell]) -> None:
     """Build every part the cells need once, and draw a task, which fills the image sources' caches.
 
     Raises:
-        BadInput: A part cannot be built or a reference does not exist for it; says which.
+        BadInput: A part cannot be built, a problem's θ or tasks cannot be had, or a reference does not exist for an
+            estimator; says which.
     """
     for cell in {cell.problem.model_dump_json(): cell for cell in cells}.values():
-        build_problem(cell).tasks(1, cell.seed)
+        first_draw(build_problem(cell), cell.seed, cell.problem.name)
     estimators = {(cell.estimator.model_dump_json(), cell.steps): build_estimator(cell) for cell in cells}
     judged = [cell for cell in cells if "accuracy" in cell.measure]
     for cell in {(cell.estimator.model_dump_json(), cell.references): cell for cell in judged}.values():
@@ -95,7 +98,10 @@ class _Diverged(Exception):
     pass
 
 
-_WANT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+_WANT_OF_MEMORY = (
+    *("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED"),
+    "NVML_SUCCESS == r INTERNAL ASSERT FAILED",  # torch asks NVML for the words of its error, and NVML may not answer
+)
 """How the CPU's allocator, the CUDA runtime and its libraries (cuBLAS, cuDNN, …) say it without a type of its own."""
 
 _NO_ENGINE = "unable to find an engine"

@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from harness.cell import METRICS, Cell, Measurement, Part, Status
+from harness.cell import METRICS, Cell, Measurement, Part, Status, metric_of, varied
 
 
 def example(**changes: object) -> Cell:
@@ -102,3 +102,23 @@ def test_invalid_cells_are_refused(change: dict[str, object]):
 def test_every_metric_has_a_unit_and_a_meaning():
     assert all(metric.unit and metric.meaning for metric in METRICS.values())
     assert {"wall_seconds", "peak_bytes", "implicit_relative_error", "backprop_cosine"} <= set(METRICS)
+
+
+def test_a_part_in_words():
+    part = Part(name="linear", parameters={"dim": 50, "kappa": 100.0})
+    assert part.words == "linear (dim=50, kappa=100.0)"
+    assert part.only(["kappa", "n"]).words == "linear (kappa=100.0)"
+    assert part.only([]).words == "linear"
+
+
+def test_what_varies_does_so_among_parts_of_one_name():
+    parts = [Part(name="linear", parameters={"dim": dim, "n": 5}) for dim in (1, 2, 1)]
+    assert varied(parts) == ["dim"]
+    assert varied(parts[:1]) == varied([]) == []
+    assert varied([parts[0], Part(name="mlp", parameters={"dim": 7, "depth": 2})]) == []
+    assert varied([parts[0], Part(name="linear", parameters={"dim": 1})]) == ["n"]
+
+
+def test_a_metric_that_is_not_known_has_no_unit():
+    assert metric_of("peak_bytes") is METRICS["peak_bytes"]
+    assert (metric_of("new").unit, metric_of("new").meaning) == ("1", "new")

@@ -8,7 +8,7 @@ import pytest
 
 from harness.cell import Measurement, Status, Study
 from harness.expectation import Bounds, Expectation
-from harness.expectations import Outcome, Verdict, as_json, counted, passed, verdicts, verdicts_markdown
+from harness.expectations import Outcome, Verdict, as_json, counted, margin_text, passed, verdicts, verdicts_markdown
 from harness.store import load_run
 from harness.suite import load_suite
 from tests.report.synthetic import HOSTILE, curve, measurement, memory, run
@@ -50,7 +50,11 @@ def test_the_worst_cell_decides() -> None:
 
 def test_a_bound_itself_is_within() -> None:
     found = verdict(costs(), estimators=("imaml-cg",), metric="flops", value=Bounds(min=3, max=3))
-    assert (found.outcome, found.margin, found.bound) == (Outcome.PASS, 0.0, "exactly 3 FLOP")
+    assert (found.outcome, found.margin, found.bound) == (Outcome.PASS, None, "exactly 3 FLOP")
+    found = verdict(costs(), estimators=("imaml-cg",), metric="flops", value=Bounds(min=4, max=4))
+    assert (found.outcome, found.margin) == (Outcome.FAIL, -0.25)
+    found = verdict(costs(), estimators=("imaml-cg",), metric="flops", value=Bounds(max=3))
+    assert (found.outcome, found.margin) == (Outcome.PASS, 0.0)
 
 
 @pytest.mark.parametrize(("value", "margin"), [(0.0, 0.0), (-2.0, 1.0), (2.0, -1.0)])
@@ -102,6 +106,23 @@ def test_a_claim_may_be_about_one_study() -> None:
     assert verdict(cells, study="two", metric="flops", value=Bounds(max=1)).outcome == Outcome.FAIL
 
 
+def test_cells_are_told_apart_by_what_differs_among_them() -> None:
+    def cells(dim: int, slope: float, **cell: Any) -> list[Measurement]:
+        problem = {"name": "linear", "parameters": {"dim": dim, "n": 5}}
+        return curve("MAML", "maml", KS, memory(slope, 100), problem=problem, **cell)
+
+    both = [*cells(10, 10), *cells(1000, 20)]
+    assert told(verdict(both, metric="peak_bytes", law="flat"))[2] == "MAML, K = 1 to 16, dim = 1000"
+    assert told(verdict(both, metric="peak_bytes", value=Bounds(max=1)))[2] == "MAML, K = 16, dim = 1000"
+    assert told(verdict(both, status=("oom",)))[2] == "MAML, K = 1, dim = 10"
+    assert told(verdict(both, metric="peak_bytes", value=Bounds(max=1), at={"dim": (10,)}))[2] == "MAML, K = 16"
+    wide = [*cells(10, 10), *cells(10, 20, dtype="float64", tasks=2)]
+    assert told(verdict(wide, metric="peak_bytes", law="flat"))[2] == "MAML, K = 1 to 16, tasks = 2, dtype = float64"
+    other = {"name": "sinusoid", "parameters": {"width": 4}}
+    problems = [*cells(10, 10), *curve("MAML", "maml", KS, memory(20, 100), problem=other)]
+    assert told(verdict(problems, metric="peak_bytes", law="flat"))[2] == "MAML, K = 1 to 16, sinusoid"
+
+
 # Ratios
 
 
@@ -147,7 +168,7 @@ def test_a_failed_reference_fails_the_claim() -> None:
 def test_laws() -> None:
     found = verdict(costs(), estimators=("imaml-cg",), metric="peak_bytes", law="flat")
     assert told(found) == ("pass", "is flat at 200 B", "iMAML, K = 1 to 16")
-    assert found.margin == 1.0
+    assert found.margin is None
     found = verdict(costs(), estimators=("maml",), metric="peak_bytes", law="linear")
     assert told(found) == ("pass", "grows by 10 B a step", "MAML, K = 1 to 16")
     assert found.margin == pytest.approx(1.0)
@@ -167,7 +188,7 @@ def test_slopes_and_exponents() -> None:
     slope: dict[str, Any] = {"estimators": ("maml",), "metric": "peak_bytes"}
     found = verdict(costs(), **slope, slope=Bounds(min=10, max=10))
     assert told(found) == ("pass", "10 B a step", "MAML, K = 1 to 16")
-    assert found.bound == "slope exactly 10 B a step"
+    assert (found.bound, found.margin) == ("slope exactly 10 B a step", None)
     found = verdict(costs(), **slope, slope=Bounds(min=8, max=9))
     assert (found.outcome, found.value) == (Outcome.FAIL, 10)
     assert found.margin == pytest.approx(-1 / 9)
@@ -232,6 +253,16 @@ def test_a_failure_may_be_what_is_claimed() -> None:
     assert told(found) == ("fail", "oom: no room", "MAML, K = 64")
 
 
+@pytest.mark.parametrize("demand", [{"law": "linear"}, {"value": Bounds(max=1e9)}, {"slope": Bounds(max=1e9)}])
+def test_a_claim_about_numbers_may_allow_for_cells_without(demand: dict[str, Any]) -> None:
+    about: dict[str, Any] = {"estimators": ("maml",), "metric": "peak_bytes", "status": ("ok", "oom"), **demand}
+    lost = measurement("MAML", 32, status=Status.OOM, reason="no room")
+    crashed = measurement("MAML", 64, status=Status.CRASH, reason="why")
+    assert verdict([*costs(), lost], **about).outcome == Outcome.PASS
+    assert told(verdict([*costs(), lost, crashed], **about)) == ("fail", "crash: why", "MAML, K = 64")
+    assert verdict([lost], **about).outcome == Outcome.UNTESTED
+
+
 def test_what_was_not_measured_is_not_tested() -> None:
     for demand in ({"value": Bounds(max=1)}, {"law": "flat"}):
         found = verdict(costs(), metric="flops", at={"steps": (64,)}, **demand)
@@ -275,7 +306,7 @@ def test_only_failures_fail_unless_strict() -> None:
 def test_markdown_is_a_row_a_verdict_whatever_the_words() -> None:
     found = [Verdict(HOSTILE, HOSTILE, Outcome.FAIL, HOSTILE, HOSTILE, 1.0, -0.254)]
     count, _, *table = verdicts_markdown(found).splitlines()
-    assert count == "0 of 1 claims hold, 1 fails."
+    assert count == "0 of 1 claim holds, 1 fails."
     assert len(table) == 3
     assert table[2].startswith("| fail | ")
     assert table[2].endswith(" | -25 % |")
@@ -283,6 +314,22 @@ def test_markdown_is_a_row_a_verdict_whatever_the_words() -> None:
     assert "<script>" not in table[2]
     assert "$" not in table[2]
     assert verdicts_markdown([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("margin", "text"),
+    [
+        (None, ""),
+        (math.inf, ""),
+        (0.254, "25 %"),
+        (10.0, "1,000 %"),
+        (10.1, "> 1,000 %"),
+        (-10.0, "-1,000 %"),
+        (-1e9, "< -1,000 %"),
+    ],
+)
+def test_margins_that_are_huge_are_not_told_in_full(margin: float | None, text: str) -> None:
+    assert margin_text(margin) == text
 
 
 @pytest.mark.parametrize("name", ["fig2a", "fig2b", "accuracy", "table1"])

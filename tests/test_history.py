@@ -144,6 +144,29 @@ def store(path: Path, of: LoadedRun) -> None:
             opened.append(each)
 
 
+def test_runs_may_lie_deeper(tmp_path: Path) -> None:
+    first, second, third, fourth = runs([1.0, 2.0, 3.0, 4.0])
+    store(tmp_path / "runs" / "demo" / "a", first)
+    store(tmp_path / "runs" / "demo" / "a" / "within a run", second)
+    store(tmp_path / "runs" / "other" / "deep" / "b", third)
+    store(tmp_path / "runs" / ".hidden" / "c", fourth)
+    store(tmp_path / "too" / "deep" / "to" / "be" / "found" / "here", fourth)
+    (tmp_path / "runs" / "other" / "again").symlink_to(tmp_path / "runs")
+    assert [each.path.name for each in load_runs([tmp_path / "runs"])] == ["a", "b"]
+    with pytest.raises(BadInput, match="too: holds no run"):
+        load_runs([tmp_path / "too"])
+
+
+def test_a_link_may_be_a_run_but_leads_no_further(tmp_path: Path) -> None:
+    first, second = runs([1.0, 2.0])
+    store(tmp_path / "elsewhere" / "a", first)
+    store(tmp_path / "elsewhere" / "more" / "b", second)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "more").symlink_to(tmp_path / "elsewhere" / "more")
+    (tmp_path / "runs" / "latest").symlink_to(tmp_path / "elsewhere" / "a")
+    assert [each.path.name for each in load_runs([tmp_path / "runs"])] == ["latest"]
+
+
 def test_folders_are_runs_or_hold_them(tmp_path: Path) -> None:
     first, second, third = runs([1.0, 2.0, 3.0])
     store(tmp_path / "many" / "b", first)

@@ -17,8 +17,8 @@ without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="this machin
 
 
 def test_the_cpu_is_described() -> None:
-    machine = describe("cpu", threads=3)
-    assert (machine.device, machine.threads, machine.logical_cores) == ("cpu", 3, os.cpu_count())
+    machine = describe("cpu", threads=1)
+    assert (machine.device, machine.threads, machine.logical_cores) == ("cpu", 1, os.cpu_count())
     assert machine.device_name == machine.processor != ""
     assert machine.device_uuid is None
     assert machine.memory_bytes % 2**30 == 0
@@ -26,8 +26,25 @@ def test_the_cpu_is_described() -> None:
     assert describe("cpu", None).threads == torch.get_num_threads()
 
 
+@pytest.mark.parametrize(
+    ("cpus", "threads", "message"),
+    [
+        ({0, 3}, 3, "threads: 3 is more than the 2 processors this process may use"),
+        ({3}, 2, "threads: 2 is more than the processor this process may use"),
+        ({0, 3}, 0, "threads: 0 is not a positive whole number"),
+    ],
+)
+def test_more_threads_than_processors_are_refused(
+    monkeypatch: pytest.MonkeyPatch, cpus: set[int], threads: int, message: str
+) -> None:
+    monkeypatch.setattr("harness.machine.usable_cpus", lambda: frozenset(cpus))
+    with pytest.raises(BadInput, match=f"^{message}$"):
+        describe("cpu", threads)
+    assert describe("cpu", len(cpus)).threads == len(cpus)
+
+
 def test_a_folder_is_named_after_the_device() -> None:
-    machine = describe("cpu", threads=2).model_copy(update={"device_name": "Intel(R) Xeon(R) W-1290 @ 3.2GHz"})
+    machine = describe("cpu", None).model_copy(update={"threads": 2, "device_name": "Intel(R) Xeon(R) W-1290 @ 3.2GHz"})
     assert folder_name(machine) == "intel-xeon-w-1290-3-2ghz-2-threads"
     card = machine.model_copy(update={"device": "cuda:0", "device_name": "NVIDIA H100 80GB HBM3"})
     assert folder_name(card) == "nvidia-h100-80gb-hbm3"
@@ -36,7 +53,7 @@ def test_a_folder_is_named_after_the_device() -> None:
 @without_cuda
 @pytest.mark.parametrize("device", ["cuda", "cuda:0"])
 def test_an_absent_cuda_device_is_refused(device: str) -> None:
-    with pytest.raises(BadInput, match=f"^device '{device}': torch .* finds no CUDA device here; use --device cpu$"):
+    with pytest.raises(BadInput, match=f"^device '{device}': torch .* finds no CUDA device here; use 'cpu'$"):
         resolve_device(device)
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,25 @@ def test_a_run_says_what_it_ran_on(tmp_path: Path) -> None:
     assert {"numpy", "pydantic"} <= manifest.software.keys()
     assert manifest.settings["matmul_tf32"] == "false"
     assert run.measurements[0].metrics["peak_bytes"] == run.measurements[0].metrics["forecast_peak_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"steps": 1}, "steps: 1 is not a list"),
+        ({"steps": "1,2"}, "steps: '1,2' is not a list"),
+        ({"estimators": "maml"}, "estimators: 'maml' is not a list"),
+        ({"plugins": "faults"}, "plugins: 'faults' is not a list"),
+        ({"suite": {"title": "ci"}}, "suite: a dict is neither the name of a suite nor a path"),
+        ({"plugins": ["no_such_module"]}, "plugin 'no_such_module': cannot be imported: ModuleNotFoundError: No mod"),
+    ],
+)
+def test_arguments_of_another_kind_are_bad_input(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    usual: dict[str, Any] = {"suite": "ci", "out": tmp_path / "out", "device": "cpu"}
+    with pytest.raises(harness.BadInput) as caught:
+        harness.run(**usual | arguments)
+    assert str(caught.value).startswith(message)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture(autouse=True)

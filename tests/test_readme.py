@@ -1,4 +1,4 @@
-"""What the README shows is run as it stands."""
+"""What README and docs show is run as it stands."""
 
 import re
 import shlex
@@ -16,10 +16,11 @@ from harness.suite import load_suite
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return [block for page in PAGES for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
 
 
 @pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" not in code])
@@ -37,12 +38,14 @@ def test_tests_pass_as_pasted(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=code.count("def test_"))
 
 
-def test_the_suite_is_one(tmp_path: Path) -> None:
-    suite_text, expectations = blocks("toml")
+def test_suites_are_suites(tmp_path: Path) -> None:
+    memory, expectations, whole = blocks("toml")
     path = tmp_path / "my.toml"
-    path.write_text(suite_text)
+    path.write_text(memory)
+    assert len(load_suite(path).cells("cpu", 1)) == 2 * 6
+    path.write_text(whole)
     assert len(load_suite(path).cells("cpu", 1)) == 5 * 3
-    path.write_text(suite_text + expectations)
+    path.write_text(whole + expectations)
     assert [each.estimators for each in load_suite(path).expectations] == [("maml",), ("imaml-cg",), ("maml",)]
 
 
@@ -58,12 +61,13 @@ def test_every_command_is_one(line: str) -> None:
     assert context.args == []
 
 
-def test_findings_are_those_of_the_published_run() -> None:
-    match = re.search(r"<!-- findings of (\S+) -->\n(.*?)<!-- /findings -->", README, re.DOTALL)
-    assert match is not None
-    run = load_run(ROOT / match[1])
-    computed = [sentence for setting in settings([run]) for sentence in findings(setting)]
-    quoted = [line.removeprefix("- ") for line in match[2].splitlines() if line]
+FINDINGS = re.findall(r"<!-- findings of (\S+) -->\n(.*?)<!-- /findings -->", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("run", "text"), FINDINGS, ids=[run for run, _ in FINDINGS])
+def test_findings_are_those_of_the_published_run(run: str, text: str) -> None:
+    computed = [sentence for setting in settings([load_run(ROOT / run)]) for sentence in findings(setting)]
+    quoted = [line.removeprefix("- ") for line in text.splitlines() if line]
     assert quoted
     assert [sentence for sentence in quoted if sentence not in computed] == []
 
@@ -84,7 +88,12 @@ def test_every_report_is_in_the_index_as_it_was_made(folder: Path) -> None:
     assert not manifest.git_dirty
 
 
-def test_links_lead_somewhere() -> None:
-    targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in target]
+    files = [target.partition("#")[0] for target in targets]
+    assert [target for target in files if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_led_to() -> None:
+    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in README] == []

@@ -321,11 +321,16 @@ def test_refusal_lets_the_next_writer_in(finished: Path):
             planning(1, threads=1, device_uuid="GPU-1"),
             "was made on another machine (device_uuid: None there, GPU-1 here; threads: 2 there, 1 here)",
         ),
+        (planning(1, threads=1), "was made with --threads 2; add that, or"),
+        (
+            planning(1, threads=1, device="cuda:0", device_name="H100", device_uuid="GPU-1", driver="1"),
+            "was made with --device cpu --threads 2; add that, or",
+        ),
     ],
 )
 def test_run_of_another_suite_or_machine_is_refused_untouched(finished: Path, manifest: Manifest, why: str):
     before = contents(finished)
-    assert refusal(finished, manifest) == f"{finished} {why}; choose another --out"
+    assert refusal(finished, manifest) == f"{finished} {why}{'' if why.endswith('or') else ';'} choose another --out"
     assert contents(finished) == before
 
 

@@ -510,7 +510,7 @@ def test_ci_is_small_and_measures_everything():
 def test_accuracy_goes_over_everything_the_error_depends_on():
     accuracy = load_suite("accuracy")
     assert [study.x for study in accuracy.studies] == [
-        *("steps", "evaluations", "cg_steps", "kappa", "lam", "steps", "steps", "steps")
+        *("steps", "evaluations", "cg_steps", "kappa", "lam", "steps", "steps", "steps", "steps")
     ]
     cells = accuracy.cells("cpu", 1)
     assert {c.dtype for c in cells} == {"float64", "float32", "bfloat16"}

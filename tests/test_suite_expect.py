@@ -157,8 +157,22 @@ def test_status_is_one_or_several() -> None:
         ('metric = "flops"\nmax = inf', "expect[0].max: Infinity is not a finite number"),
         ('metric = "flops"\nmin = 2\nmax = 1', "expect[0].min: 2 is above max = 1"),
         ('metric = "flops"\nmin = 2\nequals = 1', "expect[0].equals: goes with within, not with min and max"),
-        ('metric = "flops"\nmin = 2\nwithin = 1', "expect[0].within: goes with equals, and is at least 0"),
-        ('metric = "flops"\nequals = 2\nwithin = -1.0', "expect[0].within: goes with equals, and is at least 0"),
+        (
+            'metric = "flops"\nmin = 2\nwithin = 1',
+            "expect[0].within: goes with equals, and is a finite number, at least 0",
+        ),
+        (
+            'metric = "flops"\nequals = 2\nwithin = nan',
+            "expect[0].within: goes with equals, and is a finite number, at least 0",
+        ),
+        (
+            'metric = "flops"\nequals = 2\nwithin = inf',
+            "expect[0].within: goes with equals, and is a finite number, at least 0",
+        ),
+        (
+            'metric = "flops"\nequals = 2\nwithin = -1.0',
+            "expect[0].within: goes with equals, and is a finite number, at least 0",
+        ),
         ('metric = "flops"\nslope = { mim = 1 }', "expect[0].slope.mim: unknown key 'mim': did you mean 'min'?"),
         ('metric = "flops"\nslope = {}', "expect[0].slope: say min, max or equals"),
         ('metric = "flops"\nslope = 5', "expect[0].slope: 5 is not a table"),
@@ -180,8 +194,8 @@ def test_status_is_one_or_several() -> None:
         ),
         ('status = "okay"', "expect[0].status: unknown status 'okay': did you mean 'ok'?"),
         (
-            'status = "ok"\nmetric = "flops"\nmax = 1',
-            "expect[0]: a claim is about the status or about a metric; write two",
+            'status = "oom"\nmetric = "flops"\nmax = 1',
+            "expect[0].status: beside a metric it says how cells may end, so 'ok' is among them",
         ),
         (
             'status = "ok"\nstudy = "One"',

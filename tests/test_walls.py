@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ FLOORS = [
         "references",
         "timelines",
         "versions",
+        "disturbance",
     },
     {"worker", "passes", "forecast", "machine", "executors"},
     {
@@ -117,3 +119,11 @@ def test_public_names_resolve() -> None:
     assert {name for name in harness.__all__ if getattr(harness, name) is None} == set()
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = harness.nothing
+
+
+def test_public_names_are_listed_without_importing_what_they_stand_for() -> None:
+    code = "import sys, harness; print(*dir(harness), harness.__version__); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    import harness
+
+    assert done.stdout.split() == [*sorted(harness.__all__), version("imaml-bench")]

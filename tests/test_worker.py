@@ -134,6 +134,10 @@ def test_failures_are_outcomes() -> None:
         ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", Status.OOM),
         ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", Status.OOM),
         ("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", Status.OOM),
+        (
+            'NVML_SUCCESS == r INTERNAL ASSERT FAILED at "CUDACachingAllocator.cpp":1407, please report',
+            Status.OOM,
+        ),
         ("CUDA error: an illegal memory access was encountered", Status.CRASH),
     ],
 )

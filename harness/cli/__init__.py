@@ -4,15 +4,18 @@ What a verb needs is imported inside it, so that ``--help`` and ``list`` answer 
 """
 
 import sys
+import traceback
+from typing import Annotated
 
 import typer
 
+import harness
 from harness.cli import check, compare, doctor, export, frontier, history, plan, report, run, validate
 from harness.cli import list as list_verb
 from harness.errors import BadInput
 
 EXIT_CODES = """
-Exit codes: 0 done; 1 an expectation failed; 2 bad input; 3 some cells failed; 130 interrupted.
+Exit codes: 0 done; 1 an expectation failed; 2 bad input; 3 some cells failed; 70 a fault of its own; 130 interrupted.
 """
 
 app = typer.Typer(
@@ -35,10 +38,29 @@ app.command(name="doctor", epilog=doctor.EXIT_CODES)(doctor.doctor)
 app.command(name="list")(list_verb.list_parts)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"imaml-bench {harness.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _all_verbs(  # pyright: ignore[reportUnusedFunction]  (typer calls it)
+    _: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What every verb takes."""
+
+
 def main() -> None:
-    """Run the command line; bad input is one line on stderr and exit code 2."""
+    """Run the command line; bad input is one line on stderr and exit code 2, an error of ours a traceback and 70."""
     try:
         app()
     except BadInput as error:
         print(f"imaml-bench: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception:
+        traceback.print_exc()
+        print("imaml-bench: this is an error of imaml-bench itself; please report it", file=sys.stderr)
+        sys.exit(70)

@@ -21,7 +21,7 @@ def check(
     junit: Annotated[Path | None, typer.Option("--junit", help="File to write the verdicts to, as JUnit XML.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold a run against what its suite expects: the [[expect]] tables.
+    r"""Hold a run against what its suite expects: its [\[expect]] tables.
 
     Nothing is measured. What the run does not hold is not tested, and does not count as a pass.
     """

@@ -37,7 +37,8 @@ def history(
 
     runs = load_runs(folders)
     found = histories(runs, metric or ())
-    for notice in (f"{run.path}: {notice}" for run in runs for notice in run.notices):
+    notices = [f"{run.path}: {notice}" for run in runs for notice in run.notices]
+    for notice in [*notices, *_too_few(found)]:
         typer.echo(f"note: {notice}", err=True)
     if as_json:
         from harness.exports.document import json_bytes
@@ -53,6 +54,8 @@ def history(
 
 def show(found: Sequence["Series"], runs: int, to: Console) -> None:
     """Print every step, a table for each setting, and how much was looked at."""
+    from harness.units import count_of
+
     stepped = [each for each in found if each.steps]
     for setting in dict.fromkeys(each.setting for each in stepped):
         to.print(Text(setting, "bold"))
@@ -63,8 +66,18 @@ def show(found: Sequence["Series"], runs: int, to: Console) -> None:
             table.add_row(*map(Text, texts))
         to.print(table)
         to.print()
-    steps = sum(len(each.steps) for each in found)
-    to.print(Text(f"{steps} step changes in {len(found)} series of {runs} runs"), soft_wrap=True)
+    steps = count_of(sum(len(each.steps) for each in found), "step change")
+    to.print(Text(f"{steps} in {len(found)} series of {count_of(runs, 'run')}"), soft_wrap=True)
+
+
+def _too_few(found: "Sequence[Series]") -> list[str]:
+    """What is missing, where no series is long enough to have a step."""
+    from harness.history import MINIMUM_LENGTH
+
+    if not found or any(len(each.points) > 1 for each in found):
+        return []
+    times = f"{2 * MINIMUM_LENGTH} of a number that differs from run to run, such as a time"
+    return [f"a step takes at least 2 runs of one cell on one machine, and {times}"]
 
 
 def _rows(found: Iterable["Series"]) -> Iterable[list[str]]:

@@ -63,22 +63,18 @@ def _print_json(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]") -> Non
 
 
 def _print_lines(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]", free_bytes: int | None) -> None:
-    from harness.units import quantity
+    from harness.cell import varied
+    from harness.units import count_of, quantity
 
-    points, labels = (max(map(len, texts), default=0) for texts in ([c.point for c in cells], [c.label for c in cells]))
-    for index, cell in enumerate(cells):
-        words = [
-            cell.key,
-            f"{cell.point:<{points}}",
-            f"{cell.label:<{labels}}",
-            cell.problem.name,
-            cell.dtype,
-            cell.device,
-        ]
+    different = varied(cell.problem for cell in cells)
+    rows = [[c.key, c.point, c.label, c.problem.only(different).words, c.dtype, c.device] for c in cells]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for index, row in enumerate(rows):
+        words = [f"{text:<{width}}" for text, width in zip(row, widths, strict=True)]
         if forecasts:
             words.append(_forecast_in_words(forecasts[index], free_bytes))
-        print("  ".join(words))
-    print(f"{len(cells)} cells")
+        print("  ".join(words).rstrip())
+    print(count_of(len(cells), "cell"))
     if not forecasts:
         return
     if free_bytes is not None:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from harness.cell import METRICS, Cell, Measurement, Status
+from harness.cell import METRICS, Cell, Measurement, Status, varied
+from harness.disturbance import of_timed_cells
 from harness.statistics import summarise
+from harness.store import LoadedRun
 from harness.units import quantity
 
 SHOWN = {
@@ -25,6 +27,18 @@ def listener_for(*, as_json: bool, quiet: bool, terminal: bool) -> "Quiet":
     if quiet:
         return Quiet()
     return Bar() if terminal else Lines()
+
+
+def busy_line(run: LoadedRun) -> str | None:
+    """How many cells' times other processes disturbed, in a line; ``None`` where they disturbed none."""
+    timed = of_timed_cells(run)
+    disturbed = sum(map(bool, timed))
+    if not disturbed:
+        return None
+    return (
+        f"{disturbed} of {len(timed)} cells were timed while other processes took their processor: times are not to be "
+        "trusted; see how busy the machine is with: imaml-bench doctor"
+    )
 
 
 class Quiet:
@@ -75,16 +89,21 @@ class Json(Quiet):
 class Lines(Quiet):
     """A line a finished cell."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._different: list[str] = []
+
     def planned(self, todo: Sequence[Cell], done: int, notices: Sequence[str]) -> None:
         """The run begins."""
         super().planned(todo, done, notices)
+        self._different = varied(cell.problem for cell in todo)
         for notice in notices:
             self.say(f"note: {notice}")
 
     def measured(self, measurement: Measurement) -> None:
         """A cell has ended."""
         super().measured(measurement)
-        self.say(f"[{self.before + self.finished}/{self.total}] {_line(measurement)}")
+        self.say(f"[{self.before + self.finished}/{self.total}] {_line(measurement, self._different)}")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -133,9 +152,11 @@ def _weight(cell: Cell) -> int:
     return (cell.steps + 4) * cell.tasks
 
 
-def _line(measurement: Measurement) -> str:
+def _line(measurement: Measurement, different: Sequence[str]) -> str:
+    """The cell and what became of it; of its problem, the parameters in which the cells differ."""
     cell = measurement.cell
-    words = [f"{cell.point:<5} {cell.label:<20} {measurement.status}"]
+    problem = f"  {cell.problem.only(different).words}" if different else ""
+    words = [f"{cell.point:<5} {cell.label:<20}{problem} {measurement.status}"]
     if measurement.reason:
         words.append(measurement.reason)
     words += [

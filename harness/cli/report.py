@@ -27,5 +27,7 @@ def report(
 
     loaded = [load_run(run) for run in runs]
     page = write_report(loaded, out or runs[0] / "report", style)
+    for notice in (f"{run.path}: {notice}" for run in loaded for notice in run.notices):
+        typer.echo(f"note: {notice}", err=True)
     append_summary(lambda: run_summary(loaded))
     print(json.dumps({"page": str(page)}) if as_json else page)

@@ -41,7 +41,7 @@ def run(
     """
     from harness.ci.github import append_summary, commands_stopped
     from harness.ci.summary import run_summary, verdicts_summary
-    from harness.cli.progress import listener_for
+    from harness.cli.progress import busy_line, listener_for
     from harness.cli.verdicts import tell
     from harness.expectations import passed, verdicts
     from harness.measure import run as measure_suite
@@ -71,5 +71,7 @@ def run(
     tell(found, as_json=as_json, quiet=quiet, suite=named.path)
     append_summary(lambda: verdicts_summary(named.name, found) + run_summary([measured]))
     if not (quiet or as_json):
+        if busy := busy_line(measured):
+            print(busy)
         print(f"{listener.summary()}; see them with: imaml-bench report {folder}")
     raise typer.Exit(3 if listener.failed else 0 if passed(found) else 1)

@@ -50,13 +50,17 @@ def validate(
     if out is not None and not out.absolute().parent.is_dir():
         raise BadInput(f"--out {out}: there is no folder {out.parent}")
     from harness.validation import validate as validate_function
+    from harness.validation.subject import require_subject
 
     settings = parse_settings(parameters or [])
     for key in settings.keys() & signature(validate_function).parameters:
         raise BadInput(f"--set {key}: that is an option of its own, --{key}")
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        fn = load(function)
+        if not isinstance(fn, str):
+            require_subject(fn, function)
         report = validate_function(
-            load(function),
+            fn,
             problem,
             vs,  # pyright: ignore[reportArgumentType]  (checked there)
             lam=lam,

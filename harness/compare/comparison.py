@@ -9,6 +9,7 @@ from harness.cell import METRICS, Cell, Measurement, Status
 from harness.compare import machines
 from harness.compare.amounts import JUDGED, SEVERITY, judge
 from harness.compare.times import Times, compare_apart, compare_in_turn
+from harness.disturbance import taken_by_others
 from harness.errors import BadInput, unknown
 from harness.exports.document import one_line
 from harness.exports.names import named
@@ -274,9 +275,9 @@ def _time_metric(processes: Sequence[Measurement]) -> str:
 
 
 def _undisturbed(processes: Sequence[Measurement], metric: str, run: LoadedRun) -> dict[int, Measurement]:
-    machine = run.manifest.machine
     timed = [each for each in processes if all(0 < value < math.inf for value in each.metrics.get(metric) or [0.0])]
-    return {each.repeat: each for each in timed if not machines.is_disturbed(each, machine)}
+    cores = run.manifest.machine.logical_cores
+    return {each.repeat: each for each in timed if not taken_by_others(each, cores)}
 
 
 def _fastest(process: Measurement, metric: str) -> float:

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 
-from harness.cell import Measurement
 from harness.manifest import Machine, Manifest
 
 CODE = {"harness"}
 """What a machine's description says of the code: it is what is compared."""
-FULL = 1.05
-"""Share of the machine's CPU time, with what the cell itself needs, from which there was no core left for it."""
 
 
 def differences(base: Machine, head: Machine) -> list[str]:
@@ -24,12 +21,6 @@ def setting_differences(base: Manifest, head: Manifest) -> list[str]:
         if base.software and head.software:
             found += _differences(ours, theirs)
     return found
-
-
-def is_disturbed(process: Measurement, machine: Machine) -> bool:
-    """Whether others left no core to a process while it was timed; such a time can be twice what it would be."""
-    shares = [process.metrics.get(name, [0.0])[0] for name in ("foreign_share", "steal_share")]
-    return sum(shares) + process.cell.threads / machine.logical_cores > FULL
 
 
 def _differences(base: Mapping[str, object], head: Mapping[str, object]) -> list[str]:

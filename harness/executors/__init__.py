@@ -1,5 +1,5 @@
 """Where cells are measured, each in a process of its own."""
 
-from harness.executors.local import LocalExecutor
+from harness.executors.local import LocalExecutor, WorkerDied
 
-__all__ = ["LocalExecutor"]
+__all__ = ["LocalExecutor", "WorkerDied"]

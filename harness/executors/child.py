@@ -10,10 +10,11 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 from threading import Thread
 from time import perf_counter
+from traceback import format_exc
 from typing import Any
 
 from harness.cell import Cell, Status
-from harness.errors import BadInput
+from harness.errors import BadInput, first_line
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ def child(cell_json: str, traces: Path | None, plugins: tuple[str, ...], sender:
     _prefer_as_victim()
     Thread(target=_die_with_parent, daemon=True).start()
     start = perf_counter()
-    for plugin in plugins:
-        import_module(plugin)
+    import_plugins(plugins)
     from harness.passes import Found
     from harness.worker import measure
 
@@ -65,15 +65,38 @@ def child(cell_json: str, traces: Path | None, plugins: tuple[str, ...], sender:
     os._exit(0)
 
 
+@dataclass(frozen=True)
+class Failed:
+    """The answer of a worker in which something was raised that is no bad input."""
+
+    traceback: str
+
+
 def answer(function: str, arguments: tuple[Any, ...], plugins: tuple[str, ...], sender: Connection) -> None:
-    """Send what ``module:function`` returns, or the :class:`BadInput` it raises."""
-    for plugin in plugins:
-        import_module(plugin)
+    """Send what ``module:function`` returns, the :class:`BadInput` it raises, or :class:`Failed`."""
     module, _, name = function.partition(":")
     try:
-        sender.send(getattr(import_module(module), name)(*arguments))
+        import_plugins(plugins)
+        result = getattr(import_module(module), name)(*arguments)
     except BadInput as error:
-        sender.send(error)
+        result = error
+    except Exception:
+        result = Failed(format_exc())
+    sender.send(result)
+
+
+def import_plugins(plugins: tuple[str, ...]) -> None:
+    """Import the modules that register parts by hand.
+
+    Raises:
+        BadInput: One of them cannot be imported.
+    """
+    for plugin in plugins:
+        try:
+            import_module(plugin)
+        except Exception as error:
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise BadInput(f"plugin '{plugin}': cannot be imported: {why}") from error
 
 
 def ready() -> None:

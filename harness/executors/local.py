@@ -18,7 +18,7 @@ from typing import Any
 from harness import registry
 from harness.cell import Cell, Measurement, Status
 from harness.errors import BadInput
-from harness.executors.child import Finished, FirstCall, Progress, answer, child
+from harness.executors.child import Failed, Finished, FirstCall, Progress, answer, child
 from harness.executors.watch import watch_rss
 
 PRELOAD = [
@@ -41,6 +41,10 @@ SERVER_ENVIRONMENT = {
     "GOMP_SPINCOUNT": "10000",  # threads that spin for long make a busy machine 20 times slower
 }
 """What the workers' environment says where the user's says nothing."""
+
+
+class WorkerDied(BadInput):
+    """A worker that was asked something ended before it answered: killed, or by an exit in a user's part."""
 
 
 class LocalExecutor:
@@ -67,7 +71,8 @@ class LocalExecutor:
 
         Raises:
             BadInput: The function raised it.
-            RuntimeError: The worker died; its traceback is on stderr.
+            WorkerDied: The worker ended without an answer.
+            RuntimeError: The function raised anything else; the message is its traceback.
         """
         self.start()
         receiver, sender = self._context.Pipe(duplex=False)
@@ -78,12 +83,15 @@ class LocalExecutor:
         try:
             result = receiver.recv()
         except EOFError:
-            raise RuntimeError(f"{function} failed in its worker") from None
+            process.join()
+            raise WorkerDied(f"{function}: {_death(process.exitcode)}") from None
         finally:
             process.join()
             receiver.close()
         if isinstance(result, BadInput):
             raise result
+        if isinstance(result, Failed):
+            raise RuntimeError(f"{function} failed in its worker:\n{result.traceback}")
         return result
 
     def ready(self) -> None:
@@ -181,11 +189,16 @@ class _Record:
             return self.finished.status, self.finished.reason
         if self.timed_out:
             return Status.TIMEOUT, f"not finished after {time_limit_seconds:g} s"
-        if exit_code is not None and exit_code < 0:
-            name = signal.Signals(-exit_code).name
-            hint = ", perhaps by the kernel for want of memory" if name == "SIGKILL" else ""
-            return Status.CRASH, f"the worker was killed by {name}{hint}"
-        return Status.CRASH, f"the worker exited with code {exit_code} before it finished"
+        return Status.CRASH, _death(exit_code)
+
+
+def _death(exit_code: int | None) -> str:
+    """How a worker ended that did not come to its end."""
+    if exit_code is None or exit_code >= 0:
+        return f"the worker exited with code {exit_code} before it finished"
+    name = signal.Signals(-exit_code).name
+    hint = ", perhaps by the kernel for want of memory" if name == "SIGKILL" else ""
+    return f"the worker was killed by {name}{hint}"
 
 
 def _kill_group(process: ForkServerProcess) -> None:

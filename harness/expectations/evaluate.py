@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from harness.cell import Measurement, Status
 from harness.expectation import Expectation
 from harness.expectations.growth import growth_verdicts
-from harness.expectations.verdict import Outcome, Verdict, margin, nearest_to_failing
-from harness.expectations.words import place
+from harness.expectations.verdict import Outcome, Verdict, held, nearest_to_failing
+from harness.expectations.words import Places
 from harness.statistics import summarise
 from harness.store import LoadedRun
 from harness.units import quantity
@@ -16,7 +16,8 @@ def verdicts(run: LoadedRun, expectations: Sequence[Expectation] | None = None) 
     """A verdict for every demand of every claim, in their order.
 
     A claim is tested on what the run holds. The number of a cell is the median of its samples. A cell that failed or
-    was skipped fails the claims about its numbers; a claim about what was not measured is not tested.
+    was skipped fails the claims about its numbers, unless they allow for it; a claim about what was not measured is
+    not tested.
 
     Args:
         run: Any run.
@@ -28,17 +29,19 @@ def verdicts(run: LoadedRun, expectations: Sequence[Expectation] | None = None) 
 
 def _verdicts(of: Expectation, measurements: Sequence[Measurement]) -> Iterator[Verdict]:
     about = [each for each in measurements if of.selects(each.cell)]
-    if of.status:
-        yield _status(of, about)
+    places = Places.among(of, about)
+    if of.metric is None:
+        yield _status(places, about)
     if of.value:
-        yield _value(of, about, measurements)
+        yield _value(places, about, measurements)
     numbers, failed, missing = _numbers(of, about)
-    for bound, found in growth_verdicts(of, numbers):
-        every = [*_failures(of, bound, failed), *_missing(of, bound, missing), *found]
+    for bound, found in growth_verdicts(places, numbers):
+        every = [*_failures(places, bound, failed), *_missing(places, bound, missing), *found]
         yield nearest_to_failing(every or [_untested(of, bound)])
 
 
-def _status(of: Expectation, about: Sequence[Measurement]) -> Verdict:
+def _status(places: Places, about: Sequence[Measurement]) -> Verdict:
+    of = places.claim
     bound = " or ".join(of.status)
     found = [
         Verdict(
@@ -46,40 +49,42 @@ def _status(of: Expectation, about: Sequence[Measurement]) -> Verdict:
             bound=bound,
             outcome=Outcome.PASS if each.status in of.status else Outcome.FAIL,
             measured=each.ending,
-            where=place(of, each),
+            where=places.name(each),
         )
         for each in about
     ]
     return nearest_to_failing(found or [_untested(of, bound)])
 
 
-def _value(of: Expectation, about: Sequence[Measurement], measurements: Sequence[Measurement]) -> Verdict:
+def _value(places: Places, about: Sequence[Measurement], measurements: Sequence[Measurement]) -> Verdict:
+    of = places.claim
     assert of.value is not None
     bound = of.value.words(of.unit) + (f" × that of {of.ratio_to}" if of.ratio_to else "")
     numbers, failed, missing = _numbers(of, about)
-    found = [*_failures(of, bound, failed), *_missing(of, bound, missing)]
+    found = [*_failures(places, bound, failed), *_missing(places, bound, missing)]
     for each, number in numbers:
         if not of.ratio_to:
-            found.append(_bounded(of, bound, each, number))
+            found.append(_bounded(places, bound, each, number))
             continue
         others = [other for other in measurements if of.is_reference(other.cell, each.cell)]
         beside, beside_failed, beside_missing = _numbers(of, others)
-        found += [*_failures(of, bound, beside_failed), *_missing(of, bound, beside_missing)]
-        found += [_bounded(of, bound, each, _ratio(number, other)) for _, other in beside]
+        found += [*_failures(places, bound, beside_failed), *_missing(places, bound, beside_missing)]
+        found += [_bounded(places, bound, each, _ratio(number, other)) for _, other in beside]
         if not others:
-            found.append(_untested(of, bound, f"no {of.ratio_to} at {place(of, each)}"))
+            found.append(_untested(of, bound, f"no {of.ratio_to} at {places.name(each)}"))
     return nearest_to_failing(found or [_untested(of, bound)])
 
 
-def _bounded(of: Expectation, bound: str, measurement: Measurement, number: float) -> Verdict:
+def _bounded(places: Places, bound: str, measurement: Measurement, number: float) -> Verdict:
+    of = places.claim
     assert of.value is not None
-    room = margin(number, of.value)
+    within, room = held(number, of.value)
     return Verdict(
         claim=of.claim,
         bound=bound,
-        outcome=Outcome.PASS if room >= 0 else Outcome.FAIL,
+        outcome=Outcome.PASS if within else Outcome.FAIL,
         measured=quantity(number, of.unit) + (f" × that of {of.ratio_to}" if of.ratio_to else ""),
-        where=place(of, measurement),
+        where=places.name(measurement),
         value=number,
         margin=room,
     )
@@ -89,22 +94,23 @@ def _numbers(
     of: Expectation, about: Sequence[Measurement]
 ) -> tuple[list[tuple[Measurement, float]], list[Measurement], list[Measurement]]:
     """The cells with their numbers, those that failed, and those that ended well without one."""
-    failed = [each for each in about if each.status is not Status.OK]
+    failed = [each for each in about if each.status not in (Status.OK, *of.status)]
     well = [each for each in about if each.status is Status.OK]
     metric = of.metric or ""
     numbers = [(each, summarise(each.metrics[metric]).median) for each in well if each.metrics.get(metric)]
     return numbers, failed, [each for each in well if not each.metrics.get(metric)]
 
 
-def _failures(of: Expectation, bound: str, failed: Sequence[Measurement]) -> Iterator[Verdict]:
+def _failures(places: Places, bound: str, failed: Sequence[Measurement]) -> Iterator[Verdict]:
     for each in failed:
-        yield Verdict(of.claim, bound, Outcome.FAIL, each.ending, place(of, each))
+        yield Verdict(places.claim.claim, bound, Outcome.FAIL, each.ending, places.name(each))
 
 
-def _missing(of: Expectation, bound: str, missing: Sequence[Measurement]) -> Iterator[Verdict]:
+def _missing(places: Places, bound: str, missing: Sequence[Measurement]) -> Iterator[Verdict]:
+    of = places.claim
     for each in missing:
         why = each.notes.get(of.metric or "", f"{of.metric} was not measured")
-        yield Verdict(of.claim, bound, Outcome.UNTESTED, why, place(of, each))
+        yield Verdict(of.claim, bound, Outcome.UNTESTED, why, places.name(each))
 
 
 def _untested(of: Expectation, bound: str, why: str = "no cell of it was measured") -> Verdict:

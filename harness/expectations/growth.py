@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.cell import Measurement
-from harness.expectation import Bounds, Expectation, metric_of
-from harness.expectations.verdict import Outcome, Verdict, margin
-from harness.expectations.words import label
+from harness.cell import Measurement, metric_of
+from harness.expectation import Bounds, Expectation
+from harness.expectations.verdict import Outcome, Verdict, held
+from harness.expectations.words import Places
 from harness.scaling import EXACT, EXPONENT_FROM, FLAT_OVER, LINEAR_FROM, R_SQUARED, Law, Scaling, scaling
 from harness.units import number, quantity
 
@@ -34,14 +34,14 @@ class _Demand:
 
 
 def growth_verdicts(
-    of: Expectation, numbers: Sequence[tuple[Measurement, float]]
+    places: Places, numbers: Sequence[tuple[Measurement, float]]
 ) -> Iterator[tuple[str, list[Verdict]]]:
     """For every demand of a law, slope or exponent its words, and a verdict on all cells alike but in K."""
     families: dict[str, list[tuple[Measurement, float]]] = {}
     for each, value in numbers:
         families.setdefault(each.cell.family, []).append((each, value))
-    for demand in _demands(of):
-        yield demand.bound, [_judged(of, demand, family) for family in families.values()]
+    for demand in _demands(places.claim):
+        yield demand.bound, [_judged(places, demand, family) for family in families.values()]
 
 
 def _demands(of: Expectation) -> Iterator[_Demand]:
@@ -59,10 +59,11 @@ def _demands(of: Expectation) -> Iterator[_Demand]:
         yield _Demand(bound, EXPONENT_FROM, 1, lambda found: _exponent(exponent, found))
 
 
-def _judged(of: Expectation, demand: _Demand, family: Sequence[tuple[Measurement, float]]) -> Verdict:
+def _judged(places: Places, demand: _Demand, family: Sequence[tuple[Measurement, float]]) -> Verdict:
+    of = places.claim
     by_k = {each.cell.steps: value for each, value in sorted(family, key=lambda pair: pair[0].cell.steps)}
     there = _range(by_k)
-    verdict = Verdict(of.claim, demand.bound, Outcome.UNTESTED, "", f"{label(of, family[0][0])}, {there}")
+    verdict = Verdict(of.claim, demand.bound, Outcome.UNTESTED, "", places.name(family[0][0], there))
     if len(by_k) < demand.least:
         return replace(verdict, measured=f"needs {demand.least} different K, there is {there}")
     if max(by_k) < demand.over * min(by_k):
@@ -79,10 +80,13 @@ def _law(law: Law, found: Scaling) -> _Found:
 
 
 def _room(law: Law, found: Scaling) -> float | None:
-    """How much of a flat law's tolerance is left; of another's, where it holds, how much of that of R²."""
+    """How much of a flat law's tolerance is left; of another's, where it holds, how much of that of R².
+
+    None of what is flat to the last digit, which is not near to anything.
+    """
     if law is Law.FLAT:
         spread = (found.most - found.least) / abs(found.most) if found.most else 0.0
-        return (EXACT.flat - spread) / EXACT.flat
+        return (EXACT.flat - spread) / EXACT.flat if spread else None
     if found.law is not law:
         return None
     r_squared = max(found.r_squared, found.curve.r_squared if found.curve else 0.0)
@@ -91,8 +95,8 @@ def _room(law: Law, found: Scaling) -> float | None:
 
 def _slope(bounds: Bounds, found: Scaling, unit: str) -> _Found:
     slope = float(f"{found.slope:.12g}")  # a whole number but for rounding is to be held as one
-    room = margin(slope, bounds)
-    return _Found(room >= 0, f"{quantity(slope, unit)} a step", slope, room)
+    within, room = held(slope, bounds)
+    return _Found(within, f"{quantity(slope, unit)} a step", slope, room)
 
 
 def _exponent(bounds: Bounds, found: Scaling) -> _Found:
@@ -100,8 +104,8 @@ def _exponent(bounds: Bounds, found: Scaling) -> _Found:
     if found.law is not Law.FLAT and found.curve is None:
         return _Found(False, f"none: {found.without_exponent}")
     exponent = found.curve.exponent if found.curve else 0.0
-    room = margin(exponent, bounds)
-    return _Found(room >= 0, number(exponent), exponent, room)
+    within, room = held(exponent, bounds)
+    return _Found(within, number(exponent), exponent, room)
 
 
 def _range(by_k: Mapping[int, float]) -> str:

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from math import isfinite
+from math import copysign, isfinite
 from typing import Any
 
 from harness.expectations.verdict import Outcome, Verdict
 from harness.report.tables import Row, Table, markdown_table
-from harness.units import number
+from harness.units import number, percent
+
+LARGEST_MARGIN = 10.0
+"""Past which, either way, a margin is not told in full."""
 
 
 def verdicts_table(verdicts: Iterable[Verdict]) -> Table:
@@ -25,7 +28,7 @@ def verdicts_markdown(verdicts: Sequence[Verdict]) -> str:
 def counted(verdicts: Iterable[Verdict]) -> str:
     """As in "3 of 4 claims hold, 1 was not tested"."""
     counts = Counter(each.outcome for each in verdicts)
-    words = [f"{counts[Outcome.PASS]} of {counts.total()} claims hold"]
+    words = [f"{counts[Outcome.PASS]} of {counts.total()} {'claim holds' if counts.total() == 1 else 'claims hold'}"]
     if failed := counts[Outcome.FAIL]:
         words.append(f"{failed} {'fails' if failed == 1 else 'fail'}")
     if untested := counts[Outcome.UNTESTED]:
@@ -40,8 +43,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def margin_text(margin: float | None) -> str:
-    """As in "25 %"; empty where there is none, or no end to it."""
-    return "" if margin is None or not isfinite(margin) else f"{number(100 * margin, digits=2)} %"
+    """As in "25 %", or "> 1,000 %" where it is more than the text has room for; empty where there is none to tell."""
+    if margin is None or not isfinite(margin):
+        return ""
+    if abs(margin) > LARGEST_MARGIN:
+        return f"{'>' if margin > 0 else '<'} {number(copysign(100 * LARGEST_MARGIN, margin))} %"
+    return percent(margin)
 
 
 def _texts(of: Verdict) -> list[str]:

@@ -31,7 +31,10 @@ class Verdict:
     value: float | None = None
     """What was measured, in the metric's unit; none of a status or a law."""
     margin: float | None = None
-    """How far from failing: the distance to the bound, relative to it; below 0 where it failed."""
+    """How far from failing: the distance to the bound, relative to it; below 0 where it failed.
+
+    None where there is no distance to tell: of what is met exactly and has no room, and of what is exactly flat.
+    """
 
     @property
     def found(self) -> str:
@@ -50,7 +53,13 @@ def passed(verdicts: Iterable[Verdict], *, strict: bool = False) -> bool:
     return not any(verdict.outcome in refused for verdict in verdicts)
 
 
-def margin(value: float, bounds: Bounds) -> float:
+def held(value: float, bounds: Bounds) -> tuple[bool, float | None]:
+    """Whether the value is within the bounds, and its margin; none within bounds that leave no room."""
+    room = _margin(value, bounds)
+    return room >= 0, None if room >= 0 and bounds.min == bounds.max else room
+
+
+def _margin(value: float, bounds: Bounds) -> float:
     """Distance to the nearer bound, relative to it (to the value, where the bound is 0); −∞ of what is not finite."""
     if not math.isfinite(value):
         return -math.inf

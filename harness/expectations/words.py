@@ -1,20 +1,46 @@
 """What a claim calls the cells it is about."""
 
-from harness.cell import Measurement
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.cell import Measurement, varied
 from harness.expectation import Expectation, axis
 
 
-def label(of: Expectation, measurement: Measurement) -> str:
-    """What the claim's study, or the suite, calls the cell's estimator."""
-    studies = measurement.cell.studies
-    return next((each.label for each in studies if of.study in (None, each.title)), measurement.cell.label)
+@dataclass(frozen=True)
+class Places:
+    """Names of the cells a claim is about."""
 
+    claim: Expectation
+    several_problems: bool
+    varied: tuple[str, ...]
+    """What tells them apart besides estimator and K: tasks, dtype and parameters of the problem that differ."""
 
-def place(of: Expectation, measurement: Measurement) -> str:
-    """The cell: its estimator, K, and what its study or the claim varies besides."""
-    cell = measurement.cell
-    axes = [study.x for study in cell.studies if study.title == of.study]
-    axes += [name for name, values in of.at.items() if len(values) > 1]
-    varied = {name: axis(cell, name) for name in axes if name != "steps"}
-    facts = [f"{name} = {value}" for name, value in varied.items() if value is not None]
-    return ", ".join([label(of, measurement), f"K = {cell.steps}", *facts])
+    @classmethod
+    def among(cls, claim: Expectation, about: Sequence[Measurement]) -> "Places":
+        """The names, where the claim is about these cells."""
+        cells = [each.cell for each in about]
+        problems = [cell.problem for cell in cells]
+        axes = [name for name in ("tasks", "dtype") if len({getattr(cell, name) for cell in cells}) > 1]
+        return cls(claim, len({each.name for each in problems}) > 1, (*varied(problems), *axes))
+
+    def name(self, measurement: Measurement, steps: str = "") -> str:
+        """Of a cell: its estimator, K, and what tells it from the others besides.
+
+        Args:
+            measurement: The cell's.
+            steps: Said in place of its K, where several cells are meant that differ in K.
+        """
+        cell, of = measurement.cell, self.claim
+        axes = [study.x for study in cell.studies if study.title == of.study]
+        axes += [name for name, values in of.at.items() if len(values) > 1]
+        values = {name: axis(cell, name) for name in (*axes, *self.varied) if name != "steps"}
+        facts = [f"{name} = {value}" for name, value in values.items() if value is not None]
+        problem = [cell.problem.name] if self.several_problems else []
+        return ", ".join([self._label(measurement), steps or f"K = {cell.steps}", *problem, *facts])
+
+    def _label(self, measurement: Measurement) -> str:
+        """What the claim's study, or the suite, calls the cell's estimator."""
+        studies = measurement.cell.studies
+        labels = (each.label for each in studies if self.claim.study in (None, each.title))
+        return next(labels, measurement.cell.label)

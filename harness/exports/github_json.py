@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.cell import METRICS, Status
+from harness.cell import Status, metric_of
 from harness.exports.document import Document, json_bytes, left_out
 from harness.exports.names import Named, named
 from harness.frame import metrics_held
@@ -39,7 +39,7 @@ def _entry(of: Named, metric: str, samples: Sequence[float]) -> dict[str, Any]:
     low, middle, high = (_written(metric, value) for value in (of_samples.low, of_samples.median, of_samples.high))
     return {
         "name": _code_span(f"{of.name}, {metric}; {of.setting}"),
-        "unit": METRICS[metric].unit if metric in METRICS else "1",
+        "unit": metric_of(metric).unit,
         "value": middle,
         **({"range": f"{low:g} to {high:g}"} if len(samples) > 1 else {}),
         "extra": f"median of {len(samples)}, quartiles" if len(samples) > 1 else "one sample",

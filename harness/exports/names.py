@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.cell import Cell, Measurement, Part
+from harness.cell import Cell, Measurement
 from harness.exports.document import one_line
 from harness.store import LoadedRun
+from harness.units import count_of
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,11 @@ def _names(run: LoadedRun, measurement: Measurement) -> list[str]:
     """From the shortest to the longest."""
     cell = measurement.cell
     short = f"{run.manifest.suite.name}: {cell.label}, K = {cell.steps}"
-    long = f"{short}, {_described(cell.estimator)}"
+    long = f"{short}, {cell.estimator.words}"
     names = [short, f"{short}, run {run.path.name}", long, f"{long}, run {run.path}, cell {measurement.key}"]
     return [one_line(name) for name in names]
 
 
 def _setting(cell: Cell) -> str:
-    tasks = f"{cell.tasks} task{'s' if cell.tasks > 1 else ''}"
-    threads = f"{cell.threads} thread{'s' if cell.threads > 1 else ''}"
-    return one_line(", ".join([_described(cell.problem), tasks, cell.dtype, cell.device, threads, f"seed {cell.seed}"]))
-
-
-def _described(part: Part) -> str:
-    parameters = ", ".join(f"{name}={value}" for name, value in part.parameters.items())
-    return f"{part.name} ({parameters})" if parameters else part.name
+    tasks, threads = count_of(cell.tasks, "task"), count_of(cell.threads, "thread")
+    return one_line(", ".join([cell.problem.words, tasks, cell.dtype, cell.device, threads, f"seed {cell.seed}"]))

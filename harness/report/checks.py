@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.cell import Measurement, Status
+from harness.disturbance import of_timed_cells
 from harness.expectations import Outcome, Verdict, counted
 from harness.report.calibration import pairs
 from harness.report.forecast import FAR_OFF, ran_out
 from harness.report.quality import between_processes, leaks, suspects
 from harness.report.settings import Setting
+from harness.report.validity import unchecked
 from harness.report.words import listed
 from harness.statistics import Remark
 from harness.store import LoadedRun
-from harness.units import number
+from harness.units import count_of, number, percent
 
 EXACT = 1e-6
 """Relative error up to which MAML's gradient is that of the exact backprop it claims to be (in float64)."""
@@ -46,14 +48,14 @@ def checks(
     return [
         _claims(claims),
         _ended(runs, cells),
-        _times(cells, list(remarks)),
+        _times(runs, cells, list(remarks)),
         _sentences(
             "Memory from call to call", cells, "retained_bytes", settings, leaks, "Repeated calls leave nothing behind."
         ),
         _sentences("The GPU", cells, "suspect", settings, suspects, "No timed call was throttled or shared."),
         _sentences("Processes of a cell", cells, "process_seconds", settings, between_processes, "They agree."),
         _exact(cells),
-        _curvature(cells),
+        _curvature(cells, settings),
         _forecast(settings),
         _ran_out(settings),
         _source(runs),
@@ -82,15 +84,23 @@ def _ended(runs: Sequence[LoadedRun], cells: Sequence[Measurement]) -> Check:
     return Check(State.GOOD, what, f"All {len(cells)} ended well.")
 
 
-def _times(cells: Sequence[Measurement], remarks: Sequence[str]) -> Check:
+def _times(runs: Sequence[LoadedRun], cells: Sequence[Measurement], remarks: Sequence[str]) -> Check:
+    what = "Wall times"
     if not _held(cells, "wall_seconds"):
-        return Check(State.UNKNOWN, "Wall times")
+        return Check(State.UNKNOWN, what)
     said = [remark.value for remark in Remark if any(f"Wall time is {remark} " in sentence for sentence in remarks)]
-    if said:
-        return Check(
-            State.CAUTION, "Wall times", f"Some are {listed(said)}: see the findings for which, and what to do."
+    found = [f"Some are {listed(said)}: see the findings for which, and what to do."] if said else []
+    timed = [shares for run in runs for shares in of_timed_cells(run)]
+    disturbed = [max(shares) for shares in timed if shares]
+    if disturbed:
+        found.insert(
+            0,
+            f"{len(disturbed)} of {len(timed)} cells were timed while other processes took their processor "
+            f"(up to {percent(max(disturbed))} of the machine's CPU time).",
         )
-    return Check(State.GOOD, "Wall times", "None is unstable, drifting or bimodal.")
+    if found:
+        return Check(State.CAUTION, what, " ".join(found))
+    return Check(State.GOOD, what, "None is unstable, drifting or bimodal.")
 
 
 def _sentences(
@@ -120,17 +130,35 @@ def _exact(cells: Sequence[Measurement]) -> Check:
     return Check(State.BAD, what, f"Its gradient should be exact, but is off by {number(worst, 2)} at worst.")
 
 
-def _curvature(cells: Sequence[Measurement]) -> Check:
+def _curvature(cells: Sequence[Measurement], settings: Sequence[Setting]) -> Check:
     what = "Premise of the implicit method"
     flags, least = _held(cells, "negative_curvature"), _held(cells, "smallest_curvature")
-    if not flags and not least:
-        return Check(State.UNKNOWN, what)
     bad = {m.key for m in flags if any(m.metrics["negative_curvature"])}
     bad |= {m.key for m in least if min(m.metrics["smallest_curvature"]) <= 0}
     looked_at = {m.key for m in (*flags, *least)}
+    found: list[str] = []
     if bad:
-        return Check(State.CAUTION, what, f"H + λI may be indefinite in {len(bad)} of {len(looked_at)} cells.")
-    return Check(State.GOOD, what, f"No sign of negative curvature in {len(looked_at)} cells.")
+        found.append(f"H + λI may be indefinite in {len(bad)} of {len(looked_at)} cells.")
+    elif looked_at:
+        found.append(f"No sign of negative curvature in {len(looked_at)} cells.")
+    unknown = _unchecked(settings)
+    state = State.CAUTION if bad or unknown else State.GOOD if looked_at else State.UNKNOWN
+    return Check(state, what, " ".join(found + unknown))
+
+
+def _unchecked(settings: Sequence[Setting]) -> list[str]:
+    """Where nothing is known of the premise, in a sentence."""
+    held = [(setting, cells) for setting in settings if (cells := unchecked(setting))]
+    if not held:
+        return []
+    where = dict.fromkeys(
+        setting.facts.get("run") or (f"“{setting.study}”" if setting.study else cells[0].cell.problem.name)
+        for setting, cells in held
+    )
+    passes = {name for _, cells in held for m in cells for name in m.cell.measure}
+    why = "no number of the curvature" if "accuracy" in passes else "no accuracy pass"
+    count = len({(setting.facts.get("run"), m.key) for setting, cells in held for m in cells})
+    return [f"Not checked in {listed(where)} ({why}): {count_of(count, 'cell')}."]
 
 
 def _forecast(settings: Sequence[Setting]) -> Check:

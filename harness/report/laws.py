@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
+from harness.cell import metric_of
 from harness.report.settings import Setting
 from harness.report.tables import Row, Table, section, title
 from harness.report.variables import STEPS, TASKS
-from harness.scaling import Law, Scaling, metric_unit, scaling
+from harness.scaling import Law, Scaling, scaling
 from harness.statistics import EXPONENTS, OffsetPowerLaw
 from harness.units import number, scale
 
@@ -76,7 +77,7 @@ def _texts(label: str, law: Scaling) -> list[str]:
 
 
 def _slope(law: Scaling) -> str:
-    unit = scale(metric_unit(law.metric), law.slope)
+    unit = scale(metric_of(law.metric).unit, law.slope)
 
     def write(slope: float) -> str:
         return number(float(f"{slope / unit.factor:.12g}"))  # whole numbers as such, whatever rounding left of them
@@ -105,7 +106,7 @@ def _columns(setting: Setting, label: str, law: Scaling) -> dict[str, str | int 
         "setting": setting.title,
         "label": label,
         "metric": law.metric,
-        "unit": metric_unit(law.metric),
+        "unit": metric_of(law.metric).unit,
         "law": str(law.law),
         "slope_per_step": law.slope,
         "slope_per_step_low": slope_low,

@@ -174,7 +174,7 @@ def provenance(manifest: Manifest) -> list[tuple[str, str]]:
         ("Processes a cell", str(manifest.repeats) if manifest.repeats > 1 else None),
         ("Software", _pairs(manifest.software)),
         ("Settings", _pairs(manifest.settings)),
-        ("Environment", _pairs(manifest.environment)),
+        ("Environment", "; ".join(f"{name} {value}" for name, value in manifest.environment.items())),
     ]
     return [(name, value) for name, value in facts if value]
 

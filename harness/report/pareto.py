@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness.cell import METRICS, Status
 from harness.report.chart_axes import axis, hover, layout, named
 from harness.report.charts import Chart, Drawing, marks
+from harness.report.quality import BUSY, disturbed
 from harness.report.settings import Setting
 from harness.report.style import Styles
 from harness.report.tables import Row, Table, title
@@ -34,6 +35,8 @@ class Candidate:
     seconds: float
     peak_bytes: float
     error: float | None
+    is_disturbed: bool = False
+    """Whether other processes took the processor while it was timed."""
 
     def beats(self, other: "Candidate") -> bool:
         """No worse in anything and better in something; a time is worse from a 2 % difference on."""
@@ -58,11 +61,13 @@ def candidates(setting: Setting) -> list[Candidate]:
     found: list[Candidate] = []
     for curve in setting.curves:
         seconds, memory = curve.medians(TIME), curve.medians(MEMORY)
+        busy = disturbed(setting, curve)
         errors = curve.medians(metric) if metric else {}
         for k in seconds.keys() & memory.keys():
             if metric is None or k in errors:
                 error = errors.get(k)
-                found.append(Candidate(curve.label, curve.estimator, int(k), seconds[k], memory[k], error))
+                costs = seconds[k], memory[k], error
+                found.append(Candidate(curve.label, curve.estimator, int(k), *costs, k in busy))
     return sorted(found, key=lambda each: each.steps)
 
 
@@ -106,7 +111,8 @@ def pareto_chart(setting: Setting, styles: Styles) -> Chart | None:
     return Chart(
         title="Peak memory against wall time",
         heading=setting.title,
-        note="A point is a cell, faint where another at its K beats it. Dotted lines join those that none beats.",
+        note="A point is a cell, faint where another at its K beats it. Dotted lines join those that none beats."
+        + (f" Some cells were {BUSY}: who is faster is in doubt there." if any(o.is_disturbed for o in pool) else ""),
         series=drawing.series,
         traces=drawing.traces,
         layout=layout(
@@ -131,7 +137,7 @@ def pareto_table(setting: Setting) -> Table | None:
 def _texts(each: Candidate, there: Sequence[Candidate], best: Sequence[Candidate]) -> list[str]:
     winners = [other.label for other in there if other.beats(each)]
     verdict = "Pareto-optimal" if each in best else f"beaten by {', '.join(winners)}"
-    costs = [quantity(each.seconds, METRICS[TIME].unit), quantity(each.peak_bytes, METRICS[MEMORY].unit)]
+    costs = [_time(each), quantity(each.peak_bytes, METRICS[MEMORY].unit)]
     return [each.label, *costs, "not measured" if each.error is None else written_error(each.error), verdict]
 
 
@@ -142,8 +148,12 @@ def _joined(best: Iterable[Candidate]) -> list[int]:
     return several[:: math.ceil(len(several) / FRONTS)] if several else []
 
 
+def _time(each: Candidate) -> str:
+    return quantity(each.seconds, METRICS[TIME].unit) + (f" ({BUSY})" if each.is_disturbed else "")
+
+
 def _told(each: Candidate, best: bool, metric: str | None) -> str:
     off = [] if each.error is None or metric is None else [f"{title(metric)} {written_error(each.error)}"]
-    costs = f"{quantity(each.seconds, 's')}, {quantity(each.peak_bytes, 'B')}"
+    costs = f"{_time(each)}, {quantity(each.peak_bytes, 'B')}"
     verdict = "Pareto-optimal at its K" if best else "beaten at its K"
     return hover(f"{each.label}, K = {each.steps}", costs, *off, verdict, f"status {Status.OK}")

@@ -5,11 +5,15 @@ from statistics import median
 from typing import get_args
 
 from harness.cell import METRICS, Measurement, Reference, Status
+from harness.disturbance import taken_by_others
 from harness.repeats import DIFFERS
-from harness.report.settings import Setting
+from harness.report.settings import Curve, Setting
 from harness.report.words import listed, names, quoted
 from harness.statistics import Remark, remarks
 from harness.units import percent, quantity
+
+BUSY = "timed on a busy machine"
+"""What is said of a number that rests on disturbed times."""
 
 
 def quality(setting: Setting) -> list[str]:
@@ -17,6 +21,7 @@ def quality(setting: Setting) -> list[str]:
     return [
         *missing_references(setting),
         *noise(setting),
+        *busy(setting),
         *leaks(setting),
         *suspects(setting),
         *between_processes(setting),
@@ -40,6 +45,31 @@ def noise(setting: Setting) -> list[str]:
     said = {id(each): remarks(each.metrics.get("wall_seconds", ())) for each in setting.measurements}
     found = {remark: _where(setting, lambda each, remark=remark: remark in said[id(each)]) for remark in Remark}
     return [f"Wall time is {remark} for {where} ({remark.meaning})." for remark, where in found.items() if where]
+
+
+def busy(setting: Setting) -> list[str]:
+    """Whose times were disturbed by other processes, and how much at worst."""
+    worst = max((share for curve in setting.curves for share in disturbed(setting, curve).values()), default=0.0)
+    where = _where(setting, lambda each: bool(_taken(setting, each)))
+    if not where:
+        return []
+    return [
+        f"Wall times are not to be trusted for {where}: other processes took the processor meanwhile "
+        f"(up to {percent(worst)} of the machine's CPU time)."
+    ]
+
+
+def disturbed(setting: Setting, curve: Curve) -> dict[float, float]:
+    """The largest share of the machine's CPU time that others had, by value of the variable, where times suffered."""
+    found: dict[float, float] = {}
+    for value, each in curve.placed():
+        if each.status is Status.OK and (shares := _taken(setting, each)):
+            found[value] = max(*shares, found.get(value, 0.0))
+    return found
+
+
+def _taken(setting: Setting, measurement: Measurement) -> list[float]:
+    return taken_by_others(measurement, setting.logical_cores) if measurement.metrics.get("wall_seconds") else []
 
 
 def leaks(setting: Setting) -> list[str]:

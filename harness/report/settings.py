@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.cell import Cell, Measurement, Part, Status
-from harness.frame import summary
 from harness.report.variables import STEPS, TASKS, Variable
-from harness.statistics import Summary
+from harness.statistics import Summary, summarise
 from harness.store import LoadedRun
+from harness.units import count_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Curve:
     def points(self, metric: str) -> dict[float, Summary]:
         """Median and quartiles of the samples by value of the variable."""
         if metric not in self._points:
-            self._points[metric] = {value: summary(samples) for value, samples in self.samples(metric).items()}
+            self._points[metric] = {value: summarise(samples) for value, samples in self.samples(metric).items()}
         return self._points[metric]
 
     def medians(self, metric: str) -> dict[float, float]:
@@ -81,6 +81,8 @@ class Setting:
     measurements: tuple[Measurement, ...]
     curves: tuple[Curve, ...]
     """The measurements by estimator."""
+    logical_cores: int
+    """Of the machine."""
     study: str = ""
     """Title of the study they belong to, in a suite of several."""
     variable: Variable = STEPS
@@ -113,7 +115,8 @@ def settings(runs: Sequence[LoadedRun]) -> list[Setting]:
         for study, variable, members in _studies(run.measurements):
             for cells in _comparable(members, variable):
                 facts = name | _facts(cells, variable, machine.device_name)
-                found.append(Setting(facts, tuple(cells), _curves(cells, variable), study, variable, memory_bytes))
+                curves = _curves(cells, variable)
+                found.append(Setting(facts, tuple(cells), curves, machine.logical_cores, study, variable, memory_bytes))
     return found
 
 
@@ -144,12 +147,12 @@ def _facts(measurements: Sequence[Measurement], variable: Variable, device_name:
     cell = measurements[0].cell
     steps = {m.cell.steps for m in measurements}
     return {
-        "problem": _described(_without(cell.problem, variable)),
+        "problem": _without(cell.problem, variable).words,
         **({"K": STEPS.at(*steps)} if variable.is_parameter and len(steps) == 1 else {}),
         **({} if variable == TASKS else {"tasks": TASKS.at(cell.tasks)}),
         "dtype": cell.dtype,
         "device": f"{cell.device} ({device_name})" if device_name else cell.device,
-        "threads": f"{cell.threads} thread{'s' if cell.threads > 1 else ''}",
+        "threads": count_of(cell.threads, "thread"),
     }
 
 
@@ -164,7 +167,7 @@ def _curves(measurements: Sequence[Measurement], variable: Variable) -> tuple[Cu
     everywhere = tuple(_values(measurements, variable)) if variable.is_parameter else ()
     return tuple(
         Curve(
-            label if labels.count(label) == 1 else f"{label}: {_described(group[0].cell.estimator)}",
+            label if labels.count(label) == 1 else f"{label}: {group[0].cell.estimator.words}",
             group[0].cell.estimator.name,
             tuple(group),
             variable,
@@ -184,8 +187,3 @@ def _without(part: Part, variable: Variable) -> Part:
 
 def _identity(part: Part, variable: Variable) -> str:
     return _without(part, variable).model_dump_json()
-
-
-def _described(part: Part) -> str:
-    parameters = ", ".join(f"{name}={value}" for name, value in part.parameters.items())
-    return f"{part.name} ({parameters})" if parameters else part.name

@@ -2,6 +2,7 @@
 
 import math
 
+from harness.cell import Measurement, Status
 from harness.report.settings import Setting
 from harness.report.theory import conditioning
 from harness.report.words import listed, quoted
@@ -9,6 +10,24 @@ from harness.units import number
 
 SOLVED = 1e-6
 """Inner residual up to which the inner problem is called solved."""
+CURVATURES = ("negative_curvature", "smallest_curvature")
+"""Metrics that tell whether H + λI is positive definite."""
+
+
+def is_implicit(estimator: str) -> bool:
+    """Whether the estimator of this name is an implicit method."""
+    return estimator.startswith("imaml")
+
+
+def unchecked(setting: Setting) -> list[Measurement]:
+    """The implicit methods' cells of a setting in which nothing tells whether H + λI is positive definite.
+
+    None of a problem whose spectrum is known, where it is by construction.
+    """
+    cells = [each for each in setting.measurements if each.status is Status.OK]
+    if any(each.metrics.get(name) for each in cells for name in CURVATURES):
+        return []
+    return [each for each in cells if is_implicit(each.cell.estimator.name) and not conditioning(each.cell)]
 
 
 def negative_curvature(setting: Setting) -> str | None:

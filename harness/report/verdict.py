@@ -1,12 +1,14 @@
 """The verdict: what a reader should take away, in words computed from the numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from statistics import median
 
 from harness.report.findings import accuracy, growth
 from harness.report.laws import scalings
+from harness.report.quality import BUSY, disturbed
 from harness.report.settings import Curve, Setting
+from harness.report.validity import is_implicit, unchecked
 from harness.report.variables import STEPS
 from harness.report.words import error, quoted
 from harness.units import number
@@ -20,6 +22,8 @@ _ERRORS = {
 }
 ABOUT_EQUAL = 0.10
 """Relative difference of two times, or of two memories, of which no advice is made."""
+UNCHECKED = "; whether the implicit gradient is valid here (H + λI positive definite) was not measured"
+"""What is said of the implicit method where its premise is not known to hold."""
 
 
 def verdicts(settings: Sequence[Setting]) -> list[tuple[Setting, list[str]]]:
@@ -30,17 +34,19 @@ def verdicts(settings: Sequence[Setting]) -> list[tuple[Setting, list[str]]]:
 
 
 def verdict(setting: Setting) -> list[str]:
-    """Two to four sentences: how memory grows, what the methods cost at the largest K, and which to choose when.
+    """Two or three sentences: how memory grows, what the methods cost at the largest K, and which to choose when.
 
-    Where MAML and an implicit method were not both measured, how memory and time grow, and how large errors are.
+    Where MAML and an implicit method were not both measured, how memory and time grow, and how large errors are; of
+    times that were disturbed nothing.
     """
     pair = _pair(setting)
     if pair is None:
         errors = [sentence for name in _ERRORS if (sentence := accuracy(setting, name))]
-        said = [growth(setting, MEMORY), growth(setting, TIME), *errors[:1]]
+        timed = [] if any(disturbed(setting, curve) for curve in setting.curves) else [growth(setting, TIME)]
+        said = [growth(setting, MEMORY), *timed, *errors[:1]]
         return [sentence for sentence in said if sentence]
     maml, implicit = pair
-    sentences = [_growth(setting, maml, implicit), _at_last(maml, implicit), _advice(maml, implicit)]
+    sentences = [_growth(setting, maml, implicit), _at_last(setting, maml, implicit), _advice(setting, maml, implicit)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -49,7 +55,7 @@ def _pair(setting: Setting) -> tuple[Curve, Curve] | None:
     if setting.variable != STEPS:
         return None
     maml = next((curve for curve in setting.curves if curve.estimator == "maml" and curve.points(MEMORY)), None)
-    rivals = [c for c in setting.curves if c.estimator.startswith("imaml") and c.points(MEMORY)] if maml else []
+    rivals = [c for c in setting.curves if is_implicit(c.estimator) and c.points(MEMORY)] if maml else []
     if maml is None or not rivals:
         return None
     last = max(max(curve.points(MEMORY)) for curve in rivals)
@@ -74,13 +80,14 @@ def _growth(setting: Setting, maml: Curve, implicit: Curve) -> str | None:
     )
 
 
-def _at_last(maml: Curve, implicit: Curve) -> str | None:
+def _at_last(setting: Setting, maml: Curve, implicit: Curve) -> str | None:
     memory = _ratios(maml, implicit, MEMORY)
     if not memory:
         return None
     last = max(memory)
     seconds = _ratios(maml, implicit, TIME).get(last)
-    time = "" if seconds is None else f" and {_of(seconds, 'its time')}"
+    busy = f" ({BUSY})" if _disturbed(setting, (maml, implicit), [last]) else ""
+    time = "" if seconds is None else f" and {_of(seconds, 'its time')}{busy}"
     off = _error(implicit, last)
     tail = "" if off is None else f"; its gradient is off by {error(off[0])}, relative to {off[1]}"
     return (
@@ -89,11 +96,12 @@ def _at_last(maml: Curve, implicit: Curve) -> str | None:
     )
 
 
-def _advice(maml: Curve, implicit: Curve) -> str | None:
+def _advice(setting: Setting, maml: Curve, implicit: Curve) -> str | None:
     memory, seconds = _ratios(maml, implicit, MEMORY), _ratios(maml, implicit, TIME)
     lost = sorted(maml.failures(MEMORY).keys() & implicit.points(MEMORY).keys())
+    premise = UNCHECKED if unchecked(setting) else ""
     if lost:
-        return f"Where {quoted(maml.label)} failed, at {STEPS.at(*lost)}, {quoted(implicit.label)} did not."
+        return f"Where {quoted(maml.label)} failed, at {STEPS.at(*lost)}, {quoted(implicit.label)} did not{premise}."
     if not memory:
         return None
     ratio, slower = memory[max(memory)], median(seconds.values()) if seconds else None
@@ -106,14 +114,25 @@ def _advice(maml: Curve, implicit: Curve) -> str | None:
     where = "at every K measured" if since == min(memory) else f"from K = {int(since)} on"
     saving = f"{quoted(implicit.label)} is the smaller {where}"
     if slower is None:
-        return f"{saving}."
+        return f"{saving}{premise}."
+    over = f"median over K, {BUSY}" if _disturbed(setting, (maml, implicit), seconds) else "median over K"
     if slower > 1 + ABOUT_EQUAL:
         return (
-            f"{saving}, but slower ({number(slower, 2)} times the time, median over K): choose it where memory binds."
+            f"{saving}, but slower ({number(slower, 2)} times the time, {over}): choose it where memory binds{premise}."
         )
     pace = "about as fast" if slower >= 1 - ABOUT_EQUAL else "faster"
-    known = "" if any(implicit.points(name) for name in _ERRORS) else ", which was not measured here,"
-    return f"{saving}, and {pace} (median over K): choose it where its error{known} is acceptable."
+    if any(implicit.points(name) for name in _ERRORS):
+        return f"{saving}, and {pace} ({over}): choose it where its error is acceptable{premise}."
+    either = " either" if premise else ""
+    return (
+        f"{saving}, and {pace} ({over}): choose it where its error, which was not measured here, is acceptable"
+        f"{premise}{either}."
+    )
+
+
+def _disturbed(setting: Setting, curves: Iterable[Curve], values: Iterable[float]) -> bool:
+    """Whether other processes disturbed any of the curves' times there."""
+    return any(value in disturbed(setting, curve) for curve in curves for value in values)
 
 
 def _since(ratios: Mapping[float, float]) -> float:

@@ -10,10 +10,12 @@ import torch
 from harness.bilevel import Problem, Task
 from harness.cell import Reference
 from harness.checks import require_dtype, require_positive
-from harness.errors import BadInput, unknown
+from harness.errors import BadInput, faults_of, unknown
 from harness.estimators import Estimator
 from harness.estimators.first_order import Fomaml
+from harness.machine import resolve_device
 from harness.meters.accuracy import agreement
+from harness.parts import first_draw, require_placeable
 from harness.pytree import Layout, Params
 from harness.references import NoReference, in_float64, reference_gradient
 from harness.registry import PROBLEMS
@@ -87,17 +89,18 @@ def validate(
     given = {key: value for key, value in given.items() if value is not None}
     who, rest = subject(fn, vs, given, parameters)
     numbers = _seeds(seeds)
-    kind = _dtype(_problem(problem, numbers[0], dtype, rest).theta())
+    name = problem if isinstance(problem, str) else type(problem).__name__
+    kind = _dtype(first_draw(_problem(problem, numbers[0], dtype, rest), numbers[0], name)[1])
     tolerance = default_tolerance(vs, kind) if tol is None else float(tol)
     draws, cases = list[Draw](), list[Case]()
     for seed in numbers:
-        draw, case = _compare(who, vs, _problem(problem, seed, dtype, rest), seed, tolerance)
+        draw, case = _compare(who, vs, _problem(problem, seed, dtype, rest), name, seed, tolerance)
         draws.append(draw)
         if case is not None and len(cases) < CASES:
             cases.append(case)
     return ValidationReport(
         function=who.name,
-        problem=described(problem if isinstance(problem, str) else type(problem).__name__, rest),
+        problem=described(name, rest),
         reference=vs,
         settings=who.shown,
         dtype=str(kind).removeprefix("torch."),
@@ -126,6 +129,9 @@ def _problem(problem: str | Problem, seed: int, dtype: str | None, parameters: M
     if isinstance(problem, str):
         if "seed" in parameters:
             raise BadInput("seed: give seeds, of which every draw takes one")
+        require_placeable(problem)
+        if "device" in parameters:
+            parameters = {**parameters, "device": resolve_device(parameters["device"])}
         return PROBLEMS.create(problem, dtype=dtype or "float64", seed=seed, **parameters)
     superfluous = [*parameters, *(["dtype"] if dtype else [])]
     if superfluous:
@@ -137,16 +143,18 @@ def _dtype(theta: Params) -> torch.dtype:
     return next(iter(theta.values())).dtype
 
 
-def _compare(who: Subject, vs: Reference, problem: Problem, seed: int, tolerance: float) -> tuple[Draw, Case | None]:
+def _compare(
+    who: Subject, vs: Reference, problem: Problem, name: str, seed: int, tolerance: float
+) -> tuple[Draw, Case | None]:
     """One draw: the verdict, and where it is off, what a cause can be looked for in."""
-    theta = problem.theta()
-    [task], [own_task] = problem.tasks(1, seed), problem.tasks(1, seed)
+    (task, theta), (own_task, _) = first_draw(problem, seed, name), first_draw(problem, seed, name)
     wide_task, wide_theta = in_float64(task, theta)
     lr = who.loop.lr
-    if lr == "auto":
-        lr = Fomaml(1, lr, who.loop.lam).meta_gradient(problem, wide_task, wide_theta).diagnostics.lr
     try:
-        reference = reference_gradient(vs, problem, wide_task, wide_theta, who.loop, lr)
+        with faults_of(problem, f"problem '{name}': its losses"):
+            if lr == "auto":
+                lr = Fomaml(1, lr, who.loop.lam).meta_gradient(problem, wide_task, wide_theta).diagnostics.lr
+            reference = reference_gradient(vs, problem, wide_task, wide_theta, who.loop, lr)
     except NoReference as error:
         raise NoReference(f"{error} (seed {seed})") from None
     try:

@@ -46,6 +46,8 @@ def likely_cause(vs: Reference, cases: Sequence[Case], tolerance: float) -> Caus
 
     ``None`` where none holds on all of them.
     """
+    if not any(bool(case.returned.any()) for case in cases):
+        return Cause("zero", "it is zero: is it detached from the graph?")
     variation = max(case.variation for case in cases)
     if variation > tolerance:
         line = f"two calls with the same input differ by {variation:.1e}: does it draw random numbers or keep a state?"
@@ -56,7 +58,7 @@ def likely_cause(vs: Reference, cases: Sequence[Case], tolerance: float) -> Caus
             worst = _worst(hypothesis, cases)
             if worst is None:
                 continue
-            line = f"{hypothesis.cause.line} (off by {worst:.1e} from that)"
+            line = f"{hypothesis.cause.line}, to within {worst:.1e}"
             held.append((worst, replace(hypothesis.cause, line=line)))
             if worst <= tolerance:
                 break
@@ -93,7 +95,7 @@ def hypotheses(vs: Reference, case: Case) -> Iterator[Hypothesis]:
         yield from _of_backprop(case)
     else:
         yield from _of_implicit(case)
-    line = "right direction, but a length that changes from draw to draw: is it normalised or clipped?"
+    line = "right direction, but a length that changes from draw to draw, as if it were normalised or clipped"
     yield Hypothesis(
         Cause("length", line), lambda case: case.reference * (case.returned.norm() / case.reference.norm())
     )
@@ -221,7 +223,8 @@ def _lambda(case: Case, multiple: float) -> str:
     if isinstance(lam, dict):
         return f"λ times {multiple:.4g}"
     found = multiple * lam
-    return f"λ = {found:.4g} instead of {lam:.4g} (× {multiple:.4g}, {found - lam:+.4g})"
+    more = f"{abs(found - lam):.4g} {'more' if found > lam else 'less'}"
+    return f"λ = {found:.4g} instead of {lam:.4g} ({multiple:.4g} times that, or {more})"
 
 
 def _minimiser(case: Case) -> Tensor:

@@ -1,15 +1,13 @@
 """A user's function, called, and what it returned checked before it is compared."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from harness.bilevel import Problem, Task
-from harness.errors import first_line
+from harness.errors import story
 from harness.pytree import Params
 
 Function: TypeAlias = Callable[[Problem, Task, Params], Params]
@@ -30,7 +28,7 @@ def returned(function: Function, problem: Problem, task: Task, theta: Params) ->
     try:
         result: Any = function(problem, task, own)
     except Exception as error:
-        raise Unfit(_story(function, error)) from error
+        raise Unfit(f"it raised {story(error, function)}") from error
     changed = [name for name in theta if name not in own or not torch.equal(own[name], theta[name])]
     if changed:
         raise Unfit(f"it changed theta in place: {_listed(changed)}")
@@ -63,15 +61,6 @@ def _fault(grad: Any, like: Tensor) -> str | None:
     if not bool(grad.isfinite().all()):
         return "is not finite"
     return None
-
-
-def _story(function: Function, error: Exception) -> str:
-    """The exception in one line, with the last line of the function's own file that led to it."""
-    frames = extract_tb(error.__traceback__)
-    code = getattr(function, "__code__", None)
-    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
-    frame = (own or frames)[-1]
-    return f"it raised {type(error).__name__}: {first_line(error)} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def _listed(names: Any) -> str:

@@ -62,9 +62,18 @@ def subject(
         if given:
             raise BadInput(f"{', '.join(given)}: the estimator has its own; leave it out")
         return _of_estimator(type(fn).__name__, fn), parameters
-    if not callable(fn) or isinstance(fn, type):
-        raise BadInput(f"fn: {fn!r} is neither a function, nor an estimator, nor the name of one")
+    require_subject(fn, f"fn: {fn!r}")
     return _of_function(fn, vs, given), parameters
+
+
+def require_subject(fn: object, name: str) -> None:
+    """What ``name`` stands for is a function or an estimator.
+
+    Raises:
+        BadInput: It is not; the message begins with ``name``.
+    """
+    if not isinstance(fn, Estimator) and (not callable(fn) or isinstance(fn, type)):
+        raise BadInput(f"{name} is neither a function, nor an estimator, nor the name of one")
 
 
 def _of_estimator(name: str, estimator: Estimator) -> Subject:

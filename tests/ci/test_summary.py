@@ -56,7 +56,7 @@ def test_one_setting_lies_open_and_several_are_folded() -> None:
 
 def test_verdicts_have_a_heading_and_none_have_none() -> None:
     text = verdicts_summary("fig2b", [Verdict("Flat", "flat", Outcome.PASS, "is flat")])
-    assert text.startswith("## fig2b: expectations\n\n1 of 1 claims hold.\n\n| verdict |")
+    assert text.startswith("## fig2b: expectations\n\n1 of 1 claim holds.\n\n| verdict |")
     assert verdicts_summary("fig2b", []) == ""
 
 

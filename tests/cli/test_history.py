@@ -34,7 +34,7 @@ def test_a_step_is_told_with_its_runs(bench: Command) -> None:
     done = bench("history", "runs")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[-1] == "1 step changes in 3 series of 5 runs"
+    assert lines[-1] == "1 step change in 3 series of 5 runs"
     told = " ".join(" ".join(lines).split())
     assert "peak memory 1 MB 1.050 MB +5 %" in told
     assert "runs/day3 (33333333, 2026-01-03)" in told
@@ -58,18 +58,29 @@ def test_csv_has_a_line_a_number(bench: Command) -> None:
 
 def test_runs_may_be_named_one_by_one(bench: Command) -> None:
     done = bench("history", "runs/day5", "runs/day1")
-    assert done.stdout.splitlines()[-1] == "1 step changes in 3 series of 2 runs"
+    assert done.stdout.splitlines()[-1] == "1 step change in 3 series of 2 runs"
+
+
+def test_of_one_run_it_says_how_many_it_takes(bench: Command) -> None:
+    done = bench("history", "runs/day1")
+    assert done.stdout.splitlines()[-1] == "0 step changes in 3 series of 1 run"
+    assert done.stderr == (
+        "note: a step takes at least 2 runs of one cell on one machine, "
+        "and 6 of a number that differs from run to run, such as a time\n"
+    )
+    assert bench("history", "runs/day1", "--metric", "wall_seconds").stderr == ""
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such folder"),
-        (["."], ".: holds no run (manifest.json is missing)"),
+        (["empty"], "empty: holds no run (manifest.json is missing)"),
         (["runs", "--metric", "peak_byte"], "unknown metric 'peak_byte': did you mean 'peak_bytes'?"),
         (["runs", "--json", "--csv"], "--json and --csv: choose one"),
     ],
 )
-def test_bad_input_is_one_line(bench: Command, arguments: list[str], message: str) -> None:
+def test_bad_input_is_one_line(bench: Command, tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "empty").mkdir()
     done = bench("history", *arguments)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"imaml-bench: {message}\n")

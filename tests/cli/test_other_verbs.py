@@ -27,6 +27,21 @@ def test_plan_shows_the_cells_and_runs_nothing(bench: Command, suite: Path, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
 
+def test_plan_tells_cells_apart_by_the_parameters_of_the_problem_that_differ(bench: Command, suite: Path) -> None:
+    suite.write_text(suite.read_text().replace("dim = 4\nn = 8", "dim = [4, 10]\nn = 20"))
+    done = bench("plan", suite, "--steps", "2", "--estimator", "maml")
+    *cells, count = done.stdout.splitlines()
+    assert [line.split("  ", 1)[1] for line in cells] == [
+        "K=2  MAML  linear (dim=4)   float64  cpu",
+        "K=2  MAML  linear (dim=10)  float64  cpu",
+    ]
+    assert count == "2 cells"
+    suite.write_text(suite.read_text().replace("dim = [4, 10]", "dim = 4"))
+    lines = bench("plan", suite, "--steps", "2", "--estimator", "maml").stdout.splitlines()
+    assert lines[0].endswith("K=2  MAML  linear  float64  cpu")
+    assert lines[1] == "1 cell"
+
+
 def test_report_says_where_the_page_is(bench: Command, suite: Path, tmp_path: Path) -> None:
     bench("run", suite, "--out", "out")
     done = bench("report", "out")

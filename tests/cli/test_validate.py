@@ -86,8 +86,11 @@ def test_a_tolerance_and_another_problem(bench: Command) -> None:
         (["my_broken_module:right"], "my_broken_module:right: cannot import 'my_broken_module': ValueError: not today"),
         (["my_own_module:rigth"], "my_own_module:rigth: unknown name 'rigth': did you mean 'right'"),
         (["my_own_module.py:right"], "my_own_module.py:right: name the module, not its file: my_own_module:right"),
-        (["my_own_module:settings"], "is neither a function"),
-        (["my_own_module:Holder"], "is neither a function"),
+        (
+            ["my_own_module:settings"],
+            "imaml-bench: my_own_module:settings is neither a function, nor an estimator, nor",
+        ),
+        (["my_own_module:Holder"], "imaml-bench: my_own_module:Holder is neither a function"),
         (["mmal"], "unknown estimator 'mmal': did you mean 'maml'"),
         (["my_own_module:right"], "lam: needed against 'implicit'"),
         (["my_own_module:right", "--vs", "exact"], "unknown reference 'exact'"),

@@ -11,7 +11,7 @@ import pytest
 
 from harness.cell import Cell, Measurement, Part, Status
 from harness.errors import BadInput
-from harness.executors import LocalExecutor
+from harness.executors import LocalExecutor, WorkerDied
 
 TESTS = Path(__file__).parents[1]
 
@@ -108,6 +108,30 @@ def test_workers_leave_the_users_terminal_alone(executor: LocalExecutor) -> None
 def test_bad_input_comes_back_from_a_worker(executor: LocalExecutor) -> None:
     with pytest.raises(BadInput, match="unknown device 'cdua': did you mean 'cuda'"):
         executor.ask("harness.machine:resolve_device", "cdua")
+
+
+def test_any_other_exception_comes_back_with_its_traceback(
+    executor: LocalExecutor, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(
+        RuntimeError, match=r"^operator:truediv failed in its worker:\nTraceback [^$]*ZeroDivisionError"
+    ):
+        executor.ask("operator:truediv", 1, 0)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "end"),
+    [
+        ("os:_exit", (7,), "exited with code 7 before it finished"),
+        ("signal:raise_signal", (11,), "was killed by SIGSEGV"),
+    ],
+)
+def test_a_worker_that_dies_is_told_of_in_one_line(
+    executor: LocalExecutor, function: str, arguments: tuple[int, ...], end: str
+) -> None:
+    with pytest.raises(WorkerDied, match=f"^{function}: the worker {end}$"):
+        executor.ask(function, *arguments)
 
 
 def test_workers_do_not_import_the_callers_main_module(tmp_path: Path) -> None:

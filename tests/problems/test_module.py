@@ -3,6 +3,7 @@ import torch
 from torch import Tensor, nn
 
 import harness
+from harness import conformance
 from harness.bilevel import Task
 from harness.errors import BadInput
 from harness.problems.module import ModuleProblem
@@ -46,6 +47,52 @@ def test_theta_is_that_of_the_module_when_the_problem_was_made() -> None:
     assert torch.equal(own.theta()["0.weight"], start)
 
 
+def frozen_first() -> ModuleProblem:
+    module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    module[0].requires_grad_(False)
+    return ModuleProblem(module, lambda out, targets: (out - targets).square().mean(), draw)
+
+
+def test_frozen_parameters_are_constants() -> None:
+    own = frozen_first()
+    assert own.theta().keys() == {"2.weight", "2.bias"}
+    [task] = own.tasks(1, 0)
+    found = harness.estimator("maml", steps=3, lr=0.1, lam=1.0).meta_gradient(own, task, own.theta()).grad
+
+    first, last = own.module.get_submodule("0"), own.module.get_submodule("2")
+    features = Task(*((torch.tanh(first(inputs)), targets) for inputs, targets in (task.support, task.query)))
+    head = ModuleProblem(nn.Sequential(last), own.loss, draw)
+    expected = harness.estimator("maml", steps=3, lr=0.1, lam=1.0).meta_gradient(head, features, head.theta()).grad
+    assert found.keys() == own.theta().keys()
+    torch.testing.assert_close(found["2.weight"], expected["0.weight"], rtol=1e-12, atol=0)
+    torch.testing.assert_close(found["2.bias"], expected["0.bias"], rtol=1e-12, atol=0)
+
+
+def test_frozen_parameters_are_those_of_the_module_when_the_problem_was_made() -> None:
+    own = frozen_first()
+    [task] = own.tasks(1, 0)
+    before = own.inner_loss(own.theta(), task.support)
+    with torch.no_grad():
+        own.module[0].weight.zero_()  # pyright: ignore
+    assert torch.equal(own.inner_loss(own.theta(), task.support), before)
+
+
+def test_frozen_parameters_follow_the_dtype_of_the_others() -> None:
+    own = frozen_first()
+    [task] = own.tasks(1, 0)
+    narrow = {name: each.float() for name, each in own.theta().items()}
+    support = tuple(each.float() for each in task.support)
+    assert own.inner_loss(narrow, support).dtype == torch.float32
+    assert conformance.check_problem(own) == []
+
+
+def test_buffers_follow_the_dtype_of_the_parameters() -> None:
+    own = problem(nn.BatchNorm1d(4).eval())
+    [task] = own.tasks(1, 0)
+    narrow = {name: each.float() for name, each in own.theta().items()}
+    assert own.inner_loss(narrow, tuple(each.float() for each in task.support)).dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
@@ -69,3 +116,8 @@ def test_pure_layers_are_not(layer: nn.Module) -> None:
 def test_a_module_without_parameters() -> None:
     with pytest.raises(BadInput, match="module Tanh has no parameters"):
         ModuleProblem(nn.Tanh(), lambda out, _: out.sum(), draw)
+
+
+def test_a_module_that_is_all_frozen() -> None:
+    with pytest.raises(BadInput, match=r"^module Linear has no trainable parameter: all are frozen$"):
+        ModuleProblem(nn.Linear(3, 1).requires_grad_(False), lambda out, _: out.sum(), draw)

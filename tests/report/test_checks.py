@@ -6,6 +6,7 @@ from harness.cell import Measurement, Status
 from harness.expectations import Outcome, Verdict
 from harness.report.checks import State, checks
 from harness.report.settings import settings
+from harness.store import LoadedRun
 from tests.report.synthetic import measurement, run
 
 
@@ -32,6 +33,18 @@ def test_times_are_as_good_as_the_findings_on_them() -> None:
     assert found(timed, "Wall times")[0] is State.GOOD
     state, said = found(timed, "Wall times", ("Wall time is drifting for MAML at K = 1 (look for a clock).",))
     assert (state, said) == (State.CAUTION, "Some are drifting: see the findings for which, and what to do.")
+
+
+def test_times_taken_while_others_had_the_core_are_a_caution() -> None:
+    quiet = measurement(metrics={"wall_seconds": [1.0], "foreign_share": [0.1], "steal_share": [0.0]})
+    met = measurement(steps=2, metrics={"wall_seconds": [1.0], "foreign_share": [0.5], "steal_share": [0.25]})
+    worse = measurement(steps=4, metrics={"wall_seconds": [1.0, 1.0], "foreign_share": [0.0, 0.8]})
+    lost = measurement(steps=8, status=Status.OOM, metrics={"wall_seconds": [1.0], "foreign_share": [0.9]})
+    assert found([quiet], "Wall times")[0] is State.GOOD
+    said = "2 of 3 cells were timed while other processes took their processor (up to 80 % of the machine's CPU time)."
+    assert found([quiet, met, worse, lost], "Wall times") == (State.CAUTION, said)
+    drifting = found([quiet, met, worse], "Wall times", ("Wall time is drifting for MAML at K = 1 (why).",))
+    assert drifting == (State.CAUTION, f"{said} Some are drifting: see the findings for which, and what to do.")
 
 
 def test_leaks_are_told() -> None:
@@ -89,6 +102,57 @@ def test_memory_runs_out_where_the_forecast_said(
 )
 def test_the_premise_of_the_implicit_method(metrics: dict[str, list[float]], state: State) -> None:
     assert found(of(metrics), "Premise of the implicit method")[0] is state
+
+
+def implicit(problem: str, *steps: int, measure: tuple[str, ...] = ("time",), **curvature: list[float]) -> list[Any]:
+    """Cells of MAML and an implicit method, the latter with curvatures."""
+    of: dict[str, Any] = {"problem": {"name": problem}, "measure": measure}
+    return [
+        cell
+        for k in steps
+        for cell in (
+            measurement("MAML", k, **of),
+            measurement("iMAML", k, estimator="imaml-cg", metrics=curvature, **of),
+        )
+    ]
+
+
+def premise(*runs: LoadedRun) -> tuple[State, str]:
+    held = settings(runs)
+    (check,) = (each for each in checks(runs, held, [], ()) if each.what == "Premise of the implicit method")
+    return check.state, check.found
+
+
+def test_the_premise_is_judged_setting_by_setting() -> None:
+    known = run(implicit("mlp", 1, 2, 3, smallest_curvature=[0.5]), path="runs/fig2a")
+    unknown = run(implicit("conv4", 1, 2), path="runs/fig2b")
+    assert premise(known) == (State.GOOD, "No sign of negative curvature in 3 cells.")
+    assert premise(known, unknown) == (
+        State.CAUTION,
+        "No sign of negative curvature in 3 cells. Not checked in run fig2b (no accuracy pass): 2 cells.",
+    )
+    assert premise(unknown) == (State.CAUTION, "Not checked in conv4 (no accuracy pass): 2 cells.")
+    both = run([*known.processes, *unknown.processes])
+    assert premise(both)[1].endswith("Not checked in conv4 (no accuracy pass): 2 cells.")
+
+
+def test_a_premise_in_doubt_and_one_not_checked_are_both_told() -> None:
+    doubtful = implicit("mlp", 1, smallest_curvature=[-0.5])
+    assert premise(run([*doubtful, *implicit("conv4", 1)])) == (
+        State.CAUTION,
+        "H + λI may be indefinite in 1 of 1 cells. Not checked in conv4 (no accuracy pass): 1 cell.",
+    )
+
+
+def test_a_pass_without_a_curvature_is_not_called_missing() -> None:
+    cells = implicit("conv4", 1, measure=("accuracy",))
+    assert premise(run(cells)) == (State.CAUTION, "Not checked in conv4 (no number of the curvature): 1 cell.")
+
+
+def test_where_the_spectrum_is_known_or_no_method_is_implicit_the_premise_is_no_matter() -> None:
+    maml = measurement(problem={"name": "conv4"})
+    lost = measurement("iMAML", 2, estimator="imaml-cg", problem={"name": "conv4"}, status=Status.OOM, reason="none")
+    assert premise(run([*implicit("linear", 1), maml, lost])) == (State.UNKNOWN, "")
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_no_script_runs_but_those_the_page_came_with(tmp_path: Path) -> None:
 def test_claims_of_the_suite_are_shown_with_what_was_found(tmp_path: Path) -> None:
     claim = Expectation(claim="MAML stays small", metric="peak_bytes", value=Bounds(max=1e6))
     found = page(curve("MAML", "maml", (1, 2), memory(1e6, 1e6)), tmp_path, expectations=(claim,))
-    assert "Claims of the suite, bad: 0 of 1 claims hold, 1 fails." in found.text
+    assert "Claims of the suite, bad: 0 of 1 claim holds, 1 fails." in found.text
     assert "MAML stays small" in found.text
     assert "Claims of the suite;" in page([measurement()], tmp_path).text
 
@@ -220,3 +220,8 @@ def numbers(k: int) -> dict[str, list[float]]:
         **{"rss_peak_bytes": [1e8], "backprop_cosine": [1 - 0.01 / k], "backprop_norm_ratio": [1 + 0.01 / k]},
         **counted,
     }
+
+
+def test_environment_variables_are_shown_as_they_are_called(tmp_path: Path) -> None:
+    found = page([measurement()], tmp_path, environment={"GOMP_SPINCOUNT": "0", "OMP_PROC_BIND": "true"})
+    assert "GOMP_SPINCOUNT 0; OMP_PROC_BIND true" in found.text

@@ -66,6 +66,21 @@ def test_the_table_is_of_the_largest_steps_that_two_share_and_says_who_beats_who
     ]
 
 
+def test_times_that_others_disturbed_are_marked() -> None:
+    met = measurement("b", 1, metrics={"wall_seconds": [2], "peak_bytes": [1e6], "foreign_share": [0.8]}, estimator="b")
+    setting = only([cell("a", 1, 1, 2e6), met])
+    table, chart = pareto_table(setting), pareto_chart(setting, styles([setting]))
+    assert table is not None
+    assert chart is not None
+    assert [row.texts[1] for row in table.rows] == ["1 s", "2 s (timed on a busy machine)"]
+    assert chart.traces[2]["hovertext"][0].startswith("b, K = 1<br>2 s (timed on a busy machine), 1 MB<br>")
+    assert chart.note.endswith("Some cells were timed on a busy machine: who is faster is in doubt there.")
+    quiet = only([cell("a", 1, 1, 2e6), cell("b", 1, 2, 1e6)])
+    undisturbed = pareto_chart(quiet, styles([quiet]))
+    assert undisturbed is not None
+    assert "busy" not in undisturbed.note
+
+
 def test_one_estimator_alone_has_no_rival() -> None:
     setting = only([cell("a", 1, 1, 1), cell("a", 2, 1, 1)])
     assert pareto_chart(setting, styles([setting])) is None

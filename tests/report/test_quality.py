@@ -1,5 +1,5 @@
 from harness.cell import Measurement, Status
-from harness.report.quality import between_processes, leaks, missing_references, noise, quality, suspects
+from harness.report.quality import between_processes, busy, leaks, missing_references, noise, quality, suspects
 from harness.report.settings import Setting, settings
 from tests.report.synthetic import measurement, run
 
@@ -30,6 +30,21 @@ def test_noise_is_told_with_where_and_the_remedy() -> None:
 def test_a_failed_cell_has_no_noise() -> None:
     failed = measurement(status=Status.OOM, metrics={"wall_seconds": [1.0, 2.0, 3.0]})
     assert noise(setting(failed)) == []
+
+
+def test_times_that_others_disturbed_are_told_with_where_and_how_much() -> None:
+    def timed(steps: int, *foreign: float, status: Status = Status.OK) -> Measurement:
+        metrics = {"wall_seconds": [1.0] * len(foreign), "foreign_share": list(foreign)}
+        return measurement(steps=steps, status=status, metrics=metrics)
+
+    cells = [timed(1, 0.1), timed(2, 0.6), timed(4, 0.0, 0.75), timed(8, 0.9, status=Status.OOM)]
+    said = (
+        "Wall times are not to be trusted for MAML at K = 2 and 4: other processes took the processor meanwhile (up to "
+        "75 % of the machine's CPU time)."
+    )
+    assert busy(setting(*cells)) == [said]
+    assert said in quality(setting(*cells))
+    assert busy(setting(timed(1, 0.1), measurement(steps=2, metrics={"foreign_share": [0.9]}))) == []
 
 
 def test_a_leak_is_what_every_call_leaves_behind() -> None:

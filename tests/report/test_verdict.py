@@ -56,6 +56,69 @@ def test_an_error_that_is_not_known_is_said_to_be() -> None:
     )
 
 
+def on_conv4(implicit: Numbers, maml: Numbers | None = None, *failed: int) -> list[str]:
+    """The verdict of a problem whose spectrum is not known."""
+    steps, problem = (1, 2, 4), {"name": "conv4"}
+    base = [each for each in steps if each not in failed]
+    return verdict(
+        only(
+            [
+                *curve("MAML", "maml", base, maml or costs(50e6, 25e6, 0.1), problem=problem),
+                *(measurement(steps=k, status=Status.OOM, reason="none", problem=problem) for k in failed),
+                *curve("iMAML", "imaml-cg", steps, implicit, problem=problem),
+            ]
+        )
+    )
+
+
+UNCHECKED = "whether the implicit gradient is valid here (H + λI positive definite) was not measured"
+
+
+def test_a_premise_that_was_not_checked_is_said_once() -> None:
+    assert on_conv4(costs(10e6, 0, 0.01))[-1] == (
+        "iMAML is the smaller at every K measured, and faster (median over K): choose it where its error, which was "
+        f"not measured here, is acceptable; {UNCHECKED} either."
+    )
+    assert on_conv4(costs(10e6, 0, 0.01, error=0.1))[-1].endswith(f"its error is acceptable; {UNCHECKED}.")
+    assert on_conv4(costs(10e6, 0, 0.3))[-1].endswith(f"choose it where memory binds; {UNCHECKED}.")
+    assert on_conv4(memory(0, 10e6))[-1] == f"iMAML is the smaller at every K measured; {UNCHECKED}."
+    assert on_conv4(costs(10e6, 0, 0.3), None, 4)[-1] == (f"Where MAML failed, at K = 4, iMAML did not; {UNCHECKED}.")
+
+
+def test_nothing_is_said_of_the_premise_where_it_was_checked_or_does_not_matter() -> None:
+    def checked(k: int) -> dict[str, list[float]]:
+        return costs(10e6, 0, 0.01)(k) | {"smallest_curvature": [0.5]}
+
+    assert "valid" not in " ".join(on_conv4(checked))
+    assert on_conv4(costs(50e6, 25e6, 0.1))[-1].endswith("here MAML is the choice.")
+
+
+def disturbed(numbers: Numbers, *steps: int) -> Numbers:
+    """The same with others on the processor at some K, where there are times."""
+    return lambda k: numbers(k) | ({"foreign_share": [0.8]} if k in steps else {})
+
+
+def test_times_that_others_disturbed_are_qualified() -> None:
+    quick, slow = costs(10e6, 0, 0.01, error=0.1), costs(10e6, 0, 0.3)
+    _, last, advice = against(disturbed(quick, 16))
+    assert "10 % of its time (timed on a busy machine); its gradient" in last
+    assert "and faster (median over K, timed on a busy machine): choose" in advice
+    *_, last, advice = against(slow, disturbed(costs(50e6, 25e6, 0.1), 1))
+    assert "3.0 times its time." in last
+    assert "(3.0 times the time, median over K, timed on a busy machine): choose" in advice
+    assert "busy" not in " ".join(against(quick))
+
+
+def test_without_a_pair_disturbed_times_are_left_out() -> None:
+    def timed(k: int) -> dict[str, list[float]]:
+        return {"peak_bytes": [1e6 * k], "wall_seconds": [0.1 * k]}
+
+    assert len(verdict(only(curve("MAML", "maml", (1, 2, 4), timed)))) == 2
+    assert verdict(only(curve("MAML", "maml", (1, 2, 4), disturbed(timed, 2)))) == [
+        "Peak memory from K = 1 to 4: MAML grows by 1 MB a step."
+    ]
+
+
 def test_where_nothing_is_saved_maml_is_the_choice() -> None:
     assert against(costs(50e6, 24e6, 0.01))[-1] == (
         "iMAML saves no memory worth the name up to K = 16: here MAML is the choice."

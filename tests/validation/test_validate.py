@@ -216,7 +216,7 @@ def test_what_a_function_does_to_its_data_does_not_reach_the_reference() -> None
     settings: dict[str, Any] = {"vs": "backprop", "lam": 0.5, "steps": 8, "lr": 0.4, **SIZE}
     assert harness.validate(emptying, **settings).passed
     report = harness.validate(greedy, **settings)
-    match = re.search(r"K = 7 instead of 8 \(off by (\S+) from that\)", str(report.likely_cause))
+    match = re.search(r"K = 7 instead of 8, to within (\S+)$", str(report.likely_cause))
     assert match is not None
     assert float(match[1]) < 1e-12
 
@@ -318,6 +318,34 @@ def test_a_cosine_that_is_not_a_number_is_null() -> None:
     report = harness.validate(lambda problem, task, theta: {"w": 0 * theta["w"]}, lam=0.5, seeds=1, **SIZE)
     assert not report.passed
     assert json.loads(report.to_json())["draws"][0]["cosine"] is None
+    assert report.likely_cause == "it is zero: is it detached from the graph?"
+
+
+def test_an_exception_that_no_line_of_the_function_led_to_cites_none() -> None:
+    report = harness.validate(lambda theta: theta, lam=0.5, seeds=1, **SIZE)  # pyright: ignore[reportArgumentType]
+    assert str(report.draws[0].reason).endswith("takes 1 positional argument but 3 were given")
+
+
+@dataclass(frozen=True)
+class VectorValued(SeedsNoted):
+    def inner_loss(self, params: Params, support: torch.Tensor) -> torch.Tensor:
+        return params["w"] - support
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there_is_one_line() -> None:
+    with pytest.raises(harness.BadInput, match=r"^device 'cuda': torch .* finds no CUDA device here"):
+        harness.validate("maml", "linear", "backprop", steps=1, lr=0.1, device="cuda", **SIZE)
+
+
+@pytest.mark.parametrize("batching", ["loop", "vmap"])
+def test_a_loss_that_is_no_scalar_is_one_line(batching: str) -> None:
+    problem = VectorValued([])
+    estimator = harness.estimator("maml", steps=1, lr=0.1, batching=batching)
+    with pytest.raises(harness.BadInput, match=r"^inner_loss returned shape \(3,\), not a scalar$"):
+        estimator.meta_gradients(problem, problem.tasks(2, 0), problem.theta())
+    with pytest.raises(harness.BadInput, match=r"inner_loss returned shape \(3,\), not a scalar"):
+        harness.validate(estimator, problem, "backprop")
 
 
 def test_the_example_of_the_documentation_runs_as_pasted() -> None:

@@ -1,0 +1,45 @@
+"""The reference in ``docs/`` says all there is."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from harness.cell import METRICS, Dtype, Pass, Reference
+from harness.suite_files import suite_titles
+from harness.suite_schema import EstimatorTable, GridTable, InnerTable, MeasureTable, StudyTable, SuiteTable
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def test_every_metric_is_listed_as_it_is() -> None:
+    rows = [
+        f"| `{name}` | {metric.unit} | {escaped(metric.meaning)} | {'yes' if metric.deterministic else ''} |"
+        for name, metric in METRICS.items()
+    ]
+    listed = [line for line in (DOCS / "metrics.md").read_text().splitlines() if line.startswith("| `")]
+    assert listed == rows
+
+
+def test_every_key_of_a_suite_is_listed() -> None:
+    text = (DOCS / "suites.md").read_text()
+    tables = {"inner": InnerTable, "estimator": EstimatorTable, "grid": GridTable, "measure": MeasureTable}
+    keys = {f"{name}.{key}" for name, table in tables.items() for key in table.model_fields}
+    keys |= {"problem.name", "x", "study", "expect", "title", "description"}
+    assert {*SuiteTable.model_fields, *StudyTable.model_fields} <= {key.partition(".")[0] for key in keys}
+    values = {*get_args(Dtype), *get_args(Pass), *get_args(Reference), *suite_titles()}
+    assert [each for each in sorted(keys | values) if f"`{each}`" not in text] == []
+
+
+@pytest.mark.parametrize("key", ["min_samples", "min_seconds", "max_seconds", "precision", "time_limit_seconds"])
+def test_defaults_are_those_of_the_code(key: str) -> None:
+    text = (DOCS / "suites.md").read_text()
+    [row] = [line for line in text.splitlines() if f"`measure.{key}`" in line]
+    names = re.findall(r"`measure\.(\w+)`", row)
+    told = row.rstrip(" |").rpartition("|")[2].split(",")
+    assert float(told[names.index(key)]) == MeasureTable.model_fields[key].default
