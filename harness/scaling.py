@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from harness.cell import METRICS, metric_of
 from harness.statistics import EXPONENTS, Line, OffsetPowerLaw, fit_line, fit_offset_power_law
-from harness.units import quantity
+from harness.units import count_of, quantity
 
 
 class Law(StrEnum):
@@ -52,6 +52,10 @@ class Counted:
     one: str
     symbol: str
 
+    def at(self, count: int) -> str:
+        """As in "K = 4", or "1 task"."""
+        return count_of(count, self.one) if self.symbol == f"{self.one}s" else f"{self.symbol} = {count}"
+
 
 INNER_STEPS = Counted("step", "K")
 TASKS = Counted("task", "tasks")
@@ -94,8 +98,11 @@ class Scaling:
             low, high = quantity(self.least, unit), quantity(self.most, unit)
             return f"is flat at {low}" if low == high else f"is flat ({low} to {high})"
         if self.law is Law.NEITHER:
-            at_first, at_last = f"{quantity(value, unit)} at {over.symbol} = {k}", f"{over.symbol} = {last_k}"
-            return f"goes from {at_first} to {quantity(last_value, unit)} at {at_last}"
+            first, last = (
+                f"{quantity(value, unit)} at {over.at(k)}",
+                f"{quantity(last_value, unit)} at {over.at(last_k)}",
+            )
+            return f"goes from {first} to {last}"
         if self.curve is not None and self.law is not Law.LINEAR:
             pace = "faster" if self.law is Law.SUPERLINEAR else "slower"
             limit = "towards a limit, " if self.curve.high < 0 else ""

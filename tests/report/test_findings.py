@@ -89,6 +89,11 @@ def test_growth_over_tasks_is_told_of_tasks() -> None:
         "Peak memory from 1 to 8 tasks: vmap grows by 26 MB a task; loop is flat at 27 MB (1 to 4 tasks). "
         "At 4 tasks, vmap needs the most, 105 MB: 3.9 times the least (loop, 27 MB)."
     )
+    (rough,) = settings([run([side("loop", n, peak) for n, peak in ((1, 158e6), (2, 161e6), (4, 161e6))])])
+    assert (
+        growth(rough, "peak_bytes")
+        == "Peak memory from 1 to 4 tasks: loop goes from 158 MB at 1 task to 161 MB at 4 tasks."
+    )
     assert laws_table(setting) is None
     assert laws_frame([setting]).empty
 
