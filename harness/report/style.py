@@ -1,6 +1,6 @@
 """Which colour, marker and dash a curve has, in every figure of every report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.colors import to_rgb
@@ -53,23 +53,33 @@ _DASHES = ((), (3.5, 1.2), (1.2, 0.9))
 def styles(settings: Iterable[Setting]) -> dict[tuple[str, str], Style]:
     """Styles by estimator and label: the estimator gives hue and marker, the configuration's rank shade and dash.
 
-    Estimators without a place of their own take the spare ones in the order of their names.
+    Configurations are ranked among those they share a setting with, directly or by way of others, so that what other
+    settings compare does not move a curve's shade. Estimators without a place of their own take the spare ones in the
+    order of their names.
     """
-    labels: dict[str, list[str]] = {}
-    for curve in (curve for setting in settings for curve in setting.curves):
-        known = labels.setdefault(curve.estimator, [])
-        if curve.label not in known:
-            known.append(curve.label)
-    others = sorted(labels.keys() - PLACES.keys())
+    together: dict[str, list[list[str]]] = {}
+    for setting in settings:
+        for estimator in dict.fromkeys(curve.estimator for curve in setting.curves):
+            labels = [curve.label for curve in setting.curves if curve.estimator == estimator]
+            together[estimator] = _joined(together.get(estimator, []), labels)
+    others = sorted(together.keys() - PLACES.keys())
     places = {name: (place, *look) for place, (name, look) in enumerate(PLACES.items())}
     for place, name in enumerate(others):
         spare = place % len(_SPARE_COLOURS)
         places[name] = (place, _SPARE_COLOURS[spare], _SPARE_MARKERS[spare])
     return {
-        (estimator, label): _ranked(*places[estimator], rank, len(ranked))
-        for estimator, ranked in labels.items()
-        for rank, label in enumerate(ranked)
+        (estimator, label): _ranked(*places[estimator], rank, len(group))
+        for estimator, groups in together.items()
+        for group in groups
+        for rank, label in enumerate(group)
     }
+
+
+def _joined(groups: Sequence[Sequence[str]], labels: Sequence[str]) -> list[list[str]]:
+    """The groups, with those that share one of the labels made one, and the labels in it."""
+    apart = [list(group) for group in groups if set(group).isdisjoint(labels)]
+    touched = [label for group in groups if not set(group).isdisjoint(labels) for label in group]
+    return [*apart, list(dict.fromkeys([*touched, *labels]))]
 
 
 def _ranked(place: int, colour: str, marker: str, rank: int, count: int) -> Style:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from harness.cell import Measurement
 from harness.registry import ESTIMATORS
 from harness.report.legend import STATUS_MARKERS
 from harness.report.settings import settings
@@ -115,3 +116,14 @@ def test_contrast_is_that_of_wcag() -> None:
     assert contrast((0.0, 0.0, 0.0)) == pytest.approx(21)
     assert contrast((1.0, 1.0, 1.0)) == pytest.approx(1)
     assert contrast(to_rgb("#767676")) == pytest.approx(4.54, abs=0.01)
+
+
+def test_what_other_settings_compare_does_not_move_a_shade() -> None:
+    def cells(dim: int, *labels: str) -> list[Measurement]:
+        problem = {"name": "linear", "parameters": {"dim": dim}}
+        return [measurement(label, parameters={"of": label}, problem=problem) for label in labels]
+
+    alone = styles(settings([run(cells(1, "A"))]))
+    beside = styles(settings([run([*cells(1, "A"), *cells(2, "B", "C"), *cells(3, "D", "E"), *cells(4, "C", "D")])]))
+    assert beside["maml", "A"] == alone["maml", "A"]
+    assert len({beside["maml", label].colour for label in "BCDE"}) == 4
