@@ -1,6 +1,5 @@
 """The example of a problem of one's own, as if its package were installed."""
 
-import runpy
 import tomllib
 from pathlib import Path
 
@@ -32,10 +31,10 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLE))
 
 
-def test_its_own_tests_pass() -> None:
-    tests = runpy.run_path(str(EXAMPLE / "test_my_problem.py"))
-    for name in [each for each in tests if each.startswith("test_")]:
-        tests[name]()
+def test_its_own_tests_pass(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLE))
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", str(EXAMPLE / "test_my_problem.py"))
+    result.assert_outcomes(passed=1)
 
 
 def test_its_suite_names_it_by_the_entry_point() -> None:
