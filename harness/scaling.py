@@ -1,7 +1,7 @@
 """How a metric grows with the number of inner steps K, or of tasks, by a rule simple enough to check by hand."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,14 +51,12 @@ class Counted:
 
     one: str
     symbol: str
-
-    def at(self, count: int) -> str:
-        """As in "K = 4", or "1 task"."""
-        return count_of(count, self.one) if self.symbol == f"{self.one}s" else f"{self.symbol} = {count}"
+    at: Callable[[int], str]
+    """So many, as in "K = 4", or "1 task"."""
 
 
-INNER_STEPS = Counted("step", "K")
-TASKS = Counted("task", "tasks")
+INNER_STEPS = Counted("step", "K", "K = {}".format)
+TASKS = Counted("task", "tasks", lambda count: count_of(count, "task"))
 
 
 @dataclass(frozen=True)
