@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,20 @@ from harness.manifest import Machine, Manifest, Provenance
 from harness.store import LoadedRun, load_run, open_run
 from harness.suite import Suite, load_suite
 from harness.timelines import TRACES
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of a suite's cells, and where."""
+
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:I``."""
+    steps: Sequence[int] | None = None
+    """Inner steps in place of the suite's."""
+    estimators: Sequence[str] | None = None
+    """Names or labels of the suite's estimators; all by default."""
+    threads: int | None = None
+    """CPU threads for torch; torch's own choice by default."""
 
 
 class Listener(Protocol):
@@ -70,7 +85,7 @@ def run(
         raise unknown("choice of what to skip", skip, Skip)
     loaded = load_suite(suite)
     executor = LocalExecutor(plugins)
-    machine, cells = plan(loaded, executor, device=device, steps=steps, estimators=estimators, threads=threads)
+    machine, cells = plan(loaded, executor, Choice(device, steps, estimators, threads))
     provenance: Provenance = executor.ask("harness.machine:provenance", machine.device, machine.threads)
     traces = Path(out).absolute() / TRACES if trace else None
     with open_run(Path(out), _manifest(loaded, machine, provenance, cells, repeats)) as store:
@@ -133,22 +148,14 @@ def _with_forecast(measurement: Measurement, forecast: Forecast | None) -> Measu
     return measurement.model_copy(update={"metrics": metrics, "notes": notes})
 
 
-def plan(
-    suite: Suite,
-    executor: LocalExecutor,
-    *,
-    device: str = "auto",
-    steps: Sequence[int] | None = None,
-    estimators: Sequence[str] | None = None,
-    threads: int | None = None,
-) -> tuple[Machine, list[Cell]]:
+def plan(suite: Suite, executor: LocalExecutor, chosen: Choice) -> tuple[Machine, list[Cell]]:
     """The machine and the cells :func:`run` would measure on it, with every part built once to see that it can be.
 
     Raises:
         BadInput: Something asked for cannot be.
     """
-    machine = executor.ask("harness.machine:describe", device, threads)
-    cells = suite.cells(machine.device, machine.threads, steps, estimators)
+    machine = executor.ask("harness.machine:describe", chosen.device, chosen.threads)
+    cells = suite.cells(machine.device, machine.threads, chosen.steps, chosen.estimators)
     _check(suite, cells, executor)
     return machine, cells
 
@@ -173,23 +180,15 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def imagine(
-    suite: Suite,
-    executor: LocalExecutor,
-    *,
-    device: str = "auto",
-    steps: Sequence[int] | None = None,
-    estimators: Sequence[str] | None = None,
-    threads: int | None = None,
-) -> list[Cell]:
+def imagine(suite: Suite, executor: LocalExecutor, chosen: Choice) -> list[Cell]:
     """The cells :func:`run` would measure on a device that need not be in this machine, for a forecast.
 
     Raises:
         BadInput: Something asked for cannot be.
     """
-    machine: Machine = executor.ask("harness.machine:describe", "cpu", threads)
-    device = executor.ask("harness.machine:imagined_device", device)
-    cells = suite.cells(device, machine.threads, steps, estimators)
+    machine: Machine = executor.ask("harness.machine:describe", "cpu", chosen.threads)
+    device = executor.ask("harness.machine:imagined_device", chosen.device)
+    cells = suite.cells(device, machine.threads, chosen.steps, chosen.estimators)
     _check(suite, [cell.model_copy(update={"device": "cpu"}) for cell in cells], executor)
     return cells
 

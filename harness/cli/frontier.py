@@ -39,7 +39,7 @@ def frontier(
     from harness.errors import BadInput
     from harness.executors import LocalExecutor
     from harness.frontier import frontiers
-    from harness.measure import imagine
+    from harness.measure import Choice, imagine
     from harness.suite import load_suite
     from harness.units import parse_bytes, quantity
 
@@ -48,14 +48,7 @@ def frontier(
     except BadInput as error:
         raise BadInput(f"--budget: {error}") from None
     executor = LocalExecutor()
-    cells = imagine(
-        load_suite(suite),
-        executor,
-        device=device,
-        steps=parse_step_list(steps),
-        estimators=estimator,
-        threads=threads,
-    )
+    cells = imagine(load_suite(suite), executor, Choice(device, parse_step_list(steps), estimator, threads))
     if confirm:
         free_bytes: int | None = executor.ask("harness.forecast:free_bytes", cells[0].device)
         if free_bytes is None:

@@ -34,18 +34,13 @@ def plan(
 ) -> None:
     """Show the cells a run would measure, checked but not run."""
     from harness.executors import LocalExecutor
-    from harness.measure import imagine
+    from harness.measure import Choice, imagine
     from harness.measure import plan as plan_run
     from harness.suite import load_suite
 
     loaded, executor = load_suite(suite), LocalExecutor()
-    chosen: dict[str, Any] = {
-        "device": device,
-        "steps": parse_step_list(steps),
-        "estimators": estimator,
-        "threads": threads,
-    }
-    cells = imagine(loaded, executor, **chosen) if memory else plan_run(loaded, executor, **chosen)[1]
+    chosen = Choice(device, parse_step_list(steps), estimator, threads)
+    cells = imagine(loaded, executor, chosen) if memory else plan_run(loaded, executor, chosen)[1]
     forecasts: list[Forecast] = executor.ask("harness.forecast:forecast", cells) if memory else []
     free_bytes: int | None = executor.ask("harness.forecast:free_bytes", cells[0].device) if memory else None
     if as_json:
