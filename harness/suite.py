@@ -29,6 +29,7 @@ from harness.suite_schema import (
     parse_steps,
     parse_suite,
 )
+from harness.text import harmless
 
 ALWAYS_X = ("steps", "tasks", "evaluations")
 """What every study can be drawn over: inner steps, tasks of the meta-batch, gradient evaluations."""
@@ -112,7 +113,7 @@ class Suite:
     @property
     def name(self) -> str:
         """The file's name without its ending."""
-        return self.path.stem
+        return harmless(self.path.stem)
 
     def identity(self) -> SuiteIdentity:
         """What a run's manifest says about its suite."""

@@ -95,7 +95,7 @@ def _rows(found: Iterable["Series"]) -> Iterable[list[str]]:
 
 
 def _told(point: "Point") -> str:
-    from harness.exports.document import one_line
+    from harness.text import one_line
 
     return one_line(f"{point.run} ({_revision(point)}, {point.manifest.created_at[:10]})")
 

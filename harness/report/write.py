@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from harness.errors import BadInput, os_errors
 from harness.exports.tidy import csv, csv_bytes
+from harness.files import remove_remnants, replace
 from harness.report.figures import draw_all
 from harness.report.file_names import FileNames, slug
 from harness.report.kinds import OF_STUDIES, OF_THE_PAPER, caption, panels
@@ -52,8 +53,9 @@ def write(runs: Sequence[LoadedRun], out: Path, look: Look = DEFAULT) -> Path:
         traced.note,
     ).encode()
     with os_errors(f"cannot write to {out}"):
+        remove_remnants(out)
         for name, content in files.items():
-            _replace(out / name, content)
+            replace(out / name, content)
     return out / "index.html"
 
 
@@ -65,7 +67,7 @@ def _tables(
     if laws := laws_markdown(found):
         files |= {"laws.md": laws.encode(), "laws.csv": csv_bytes(laws_frame(found))}
     if comparisons:
-        parts = [f"## Table 1, run {run.path.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
+        parts = [f"## Table 1, run {run.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
         files["table1.md"] = "\n".join(parts).encode()
     return files
 
@@ -106,14 +108,3 @@ def _named(traced: Groups) -> Iterator[tuple[str, Group]]:
         alike = [group for group in traced.drawn if (group.setting.study, group.steps) == (study, steps)]
         for group, suffix in zip(alike, suffixes([group.setting for group in alike]), strict=True):
             yield f"timeline{slug(study)}-k{steps}{suffix}", group
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write so that a reader meets the old file or the new one, whole."""
-    written = path.with_name(f"{path.name}.new")
-    try:
-        written.write_bytes(content)
-        written.replace(path)
-    except OSError:
-        written.unlink(missing_ok=True)
-        raise

@@ -104,10 +104,10 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path: Path, monkeypa
     write_report([two_kinds()], tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def full(path: Path, target: Path) -> Path:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BadInput, match="No space left on device"):
         write_report([run([measurement("other")])], tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
