@@ -172,7 +172,7 @@ def load_suite(suite: str | Path) -> Suite:
     path = find_suite(suite)
     try:
         content = path.read_bytes()
-        table = parse_suite(content.decode(), str(path))
+        table = parse_suite(content.decode("utf-8-sig"), str(path))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -35,10 +35,10 @@ def history(
         raise BadInput("--json and --csv: choose one")
     from harness.history import histories, load_runs
 
-    runs = load_runs(folders)
+    runs, left_out = load_runs(folders)
     found = histories(runs, metric or ())
     notices = [f"{run.path}: {notice}" for run in runs for notice in run.notices]
-    for notice in [*notices, *_too_few(found)]:
+    for notice in [*left_out, *notices, *_too_few(found)]:
         typer.echo(f"note: {notice}", err=True)
     if as_json:
         from harness.exports.document import json_bytes
