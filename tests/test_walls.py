@@ -45,7 +45,7 @@ FLOORS = [
         "versions",
         "disturbance",
     },
-    {"worker", "passes", "forecast", "machine", "executors"},
+    {"worker", "conduct", "passes", "forecast", "machine", "executors"},
     {
         "scaling",
         "frame",

@@ -28,6 +28,14 @@ class Patient(io.FileIO):
             return memoryview(content).nbytes
 
 
+class _Text(io.TextIOWrapper):
+    """Text on a patient descriptor; what its encoding lacks is written out."""
+
+    def __init__(self, raw: Patient, encoding: str, *, line_buffering: bool) -> None:
+        super().__init__(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=line_buffering)
+        self.raw = raw
+
+
 @contextmanager
 def patient_streams() -> Generator[Patient | None]:
     """Within, printing never raises: what cannot be written is dropped, what cannot be encoded is written out.
@@ -40,7 +48,7 @@ def patient_streams() -> Generator[Patient | None]:
     out, err = _patient(sys.stdout, 1), _patient(sys.stderr, 2)
     sys.stdout, sys.stderr = (new or old for new, old in zip((out, err), before, strict=True))
     try:
-        yield out.buffer.raw if out else None  # pyright: ignore[reportReturnType]  (the Patient it was made of)
+        yield out.raw if out else None
     finally:
         for stream in (each for each in (out, err) if each):
             with suppress(ValueError):  # closed by what ran
@@ -64,7 +72,7 @@ def _open_closed_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
-def _patient(stream: TextIO | None, descriptor: int) -> io.TextIOWrapper | None:
+def _patient(stream: TextIO | None, descriptor: int) -> _Text | None:
     """A stream in place of Python's own one on a descriptor."""
     if stream is not None:
         try:
@@ -75,6 +83,4 @@ def _patient(stream: TextIO | None, descriptor: int) -> io.TextIOWrapper | None:
         stream.flush()
     raw = Patient(descriptor)
     encoding = stream.encoding if stream is not None else "utf-8"
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=raw.isatty() or descriptor == 2
-    )
+    return _Text(raw, encoding, line_buffering=raw.isatty() or descriptor == 2)
