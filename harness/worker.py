@@ -8,7 +8,7 @@ from statistics import median
 import torch
 
 from harness import passes
-from harness.bilevel import Problem
+from harness.bilevel import Checked, Problem
 from harness.cell import Cell, Status
 from harness.errors import BadInput, first_line
 from harness.estimators import BatchMetaGradient, Estimator
@@ -18,6 +18,7 @@ from harness.machine import configure
 from harness.meters.accuracy import agreement
 from harness.meters.counters import count_flops
 from harness.meters.host import rss_bytes, rss_peak_bytes
+from harness.out_of_memory import is_out_of_memory
 from harness.parts import first_draw, require_placeable
 from harness.passes import Found, Metrics
 from harness.pytree import Params
@@ -89,7 +90,7 @@ def measure(
     except BadInput as error:
         return Outcome(Status.CRASH, str(error))
     except Exception as error:
-        status = Status.OOM if _is_out_of_memory(error) else Status.CRASH
+        status = Status.OOM if is_out_of_memory(error) else Status.CRASH
         return Outcome(status, f"{type(error).__name__}: {first_line(error)}")
     return Outcome(Status.OK)
 
@@ -98,33 +99,13 @@ class _Diverged(Exception):
     pass
 
 
-_WANT_OF_MEMORY = (
-    *("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED"),
-    "NVML_SUCCESS == r INTERNAL ASSERT FAILED",  # torch asks NVML for the words of its error, and NVML may not answer
-)
-"""How the CPU's allocator, the CUDA runtime and its libraries (cuBLAS, cuDNN, …) say it without a type of its own."""
-
-_NO_ENGINE = "unable to find an engine"
-"""How cuDNN says that none of its algorithms would do, for want of memory or of support."""
-
-
-def _was_refused_memory() -> bool:
-    """Whether a CUDA allocator of this process ran out of memory, whatever became of the error."""
-    return any(torch.cuda.memory_stats(index).get("num_ooms", 0) for index in range(torch.cuda.device_count()))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = str(error) if isinstance(error, RuntimeError) else ""
-    return any(each in words for each in _WANT_OF_MEMORY) or (_NO_ENGINE in words and _was_refused_memory())
-
-
 def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) -> Iterator[Found]:
     """The passes asked for, in the order that serves them: the first meets a process nothing has run in yet."""
     device = torch.device(cell.device)
     estimator = build_estimator(cell)
     problem = build_problem(cell)
+    if isinstance(problem, Checked):
+        problem.trust()  # looked over by check(); the first call is to meet a process nothing has run in
     tasks = problem.tasks(cell.tasks, cell.seed)
     theta = problem.theta()
 
