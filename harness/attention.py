@@ -1,7 +1,7 @@
 """Attention that can be differentiated twice.
 
-PyTorch's fused kernels of ``scaled_dot_product_attention`` have no second derivative, nor a rule for ``torch.func.vmap``.
-Its math kernel is written out in operations that have both, and holds the attention scores in memory.
+PyTorch's fused kernels of ``scaled_dot_product_attention`` have neither a second derivative nor a rule for
+``torch.func.vmap``. Its math kernel is written out in operations that have both, and holds the scores in memory.
 """
 
 from collections.abc import Generator
@@ -18,20 +18,22 @@ def math_attention() -> Generator[None]:
     """Let attention within the block be computed by the math kernel, and by no fused one.
 
     What ``torch.nn.attention.sdpa_kernel`` does, at a tenth of its 27 µs, which small problems would feel. Backward
-    passes through what was computed within are wanted within too, or gradient checkpointing would rebuild it otherwise.
+    passes through what was computed within belong within too: gradient checkpointing computes it again there.
     """
-    if not (cuda.flash_sdp_enabled() or cuda.mem_efficient_sdp_enabled() or cuda.cudnn_sdp_enabled()):
+    fused = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.cudnn_sdp_enabled()
+    if not any(fused):
         yield
         return
-    before = cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.cudnn_sdp_enabled(), cuda.math_sdp_enabled()
-    _enable(False, False, False, True)
+    math = cuda.math_sdp_enabled()
+    _enable((False, False, False), math=True)
     try:
         yield
     finally:
-        _enable(*before)
+        _enable(fused, math=math)
 
 
-def _enable(flash: bool, mem_efficient: bool, cudnn: bool, math: bool) -> None:
+def _enable(fused: tuple[bool, bool, bool], *, math: bool) -> None:
+    flash, mem_efficient, cudnn = fused
     cuda.enable_flash_sdp(flash)
     cuda.enable_mem_efficient_sdp(mem_efficient)
     cuda.enable_cudnn_sdp(cudnn)
@@ -53,7 +55,7 @@ def as_in_training() -> Generator[None]:
 
 
 class AttentionWatch(TorchFunctionMode):
-    """Notices attention that is computed under :func:`math_attention`, while it is entered."""
+    """Notices, while it is entered, attention that is computed under :func:`math_attention`."""
 
     math: bool = False
     """Whether there was any."""

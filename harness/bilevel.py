@@ -45,7 +45,7 @@ class Problem(Protocol):
 
 
 class Checked(ABC):
-    """A problem of this package around code of a user's, which it looks over once before anything is computed with it."""
+    """A problem of this package around code of a user's, which it looks over once, before it is computed with."""
 
     @property
     @abstractmethod

@@ -23,10 +23,14 @@ _REMEDIES = (
     ("Inference tensor", "make it outside of torch.inference_mode(), or clone it"),
 )
 """What to do, by words of the error."""
-_OF_DTYPE = ("dtype", "scalar type", "data type", "expected Double", "expected Float", "but got Float", "but found Float")
-_OF_ANOTHER_DTYPE = (
-    "the parameters are {dtype} here, and references are computed in float64: tensors that a module or loss holds have "
-    "to follow; register them as buffers, or cast them, as in weight.to(outputs)"
+_OF_DTYPE = ("dtype", "scalar type", "data type")
+_TO_FOLLOW = (
+    "the parameters are {dtype}, and the data and all tensors that a module or loss holds have to be; a buffer follows "
+    "by itself, another is cast, as in weight.to(outputs)"
+)
+_TO_FOLLOW_FAR = (
+    "the parameters are float64, in which references are computed, and all tensors that a module or loss holds have to "
+    "follow; a buffer does by itself, another is cast, as in weight.to(outputs)"
 )
 ONE_BY_ONE = "torch.func.vmap cannot batch every operation; batching = 'loop' takes the tasks one by one"
 
@@ -82,7 +86,9 @@ def _remedy(words: str, dtype: torch.dtype) -> str:
     for sign, remedy in _REMEDIES:
         if sign in words:
             return remedy
-    return _OF_ANOTHER_DTYPE.format(dtype=short(dtype)) if any(sign in words for sign in _OF_DTYPE) else ""
+    if not any(sign in words for sign in _OF_DTYPE):
+        return ""
+    return _TO_FOLLOW_FAR if dtype == torch.float64 else _TO_FOLLOW.format(dtype=short(dtype))
 
 
 def require_scalar(value: Any, name: str, dtype: torch.dtype) -> None:

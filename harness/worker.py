@@ -8,8 +8,9 @@ from statistics import median
 import torch
 
 from harness import passes
+from harness.attention import AttentionWatch
 from harness.bilevel import Checked, Problem
-from harness.cell import Cell, Status
+from harness.cell import MATH_ATTENTION, Cell, Status
 from harness.errors import BadInput, first_line
 from harness.estimators import BatchMetaGradient, Estimator
 from harness.estimators.base import Diagnostics
@@ -131,26 +132,27 @@ def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) 
 
 def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient], announce: Callable[[int], None]) -> Found:
     """The call that warms the process up: what the operating system saw of a first use, and the work counted."""
-    result: BatchMetaGradient | None = None
+    results: list[BatchMetaGradient] = []
 
     def first() -> None:
-        nonlocal result
-        result = call()
+        results.append(call())
 
     metrics: Metrics = {}
+    attention = AttentionWatch()
 
     def counted() -> None:
-        if "counters" in cell.measure:
-            metrics["flops"] = [count_flops(first)]
-        else:
-            first()
+        with attention:
+            if "counters" in cell.measure:
+                metrics["flops"] = [count_flops(first)]
+            else:
+                first()
 
     if "memory" in cell.measure:
         announce(rss_bytes())
         metrics["rss_peak_bytes"] = [rss_peak_bytes(counted)]
     else:
         counted()
-    assert result is not None
+    [result] = results
     _require_finite(result.grad, cell)
     if "counters" in cell.measure:
         metrics |= {
@@ -158,7 +160,8 @@ def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient], announce: Cal
             "hvp_count": [result.counts.hvps],
             "step_size_hvp_count": [result.counts.step_size_hvps],
         }
-    return Found({**metrics, "query_loss": [float(result.query_loss)]})
+    notes = {"peak_bytes": MATH_ATTENTION} if attention.math else {}
+    return Found({**metrics, "query_loss": [float(result.query_loss)]}, notes)
 
 
 def _require_finite(grad: Params, cell: Cell) -> None:

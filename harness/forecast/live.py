@@ -136,7 +136,11 @@ class _Live(TorchDispatchMode):
         """
         if all(isinstance(tensor, FakeTensor) for tensor in _tensors((given[0], tuple(given[1].values())))):
             return given
-        return pytree.tree_map_only(Tensor, lambda t: t if isinstance(t, FakeTensor) else self.mode.from_tensor(t), given)
+
+        def hollow(tensor: Tensor) -> Tensor:
+            return tensor if isinstance(tensor, FakeTensor) else self.mode.from_tensor(tensor)
+
+        return pytree.tree_map_only(Tensor, hollow, given)
 
     def _result(self, kernel: Kernel, args: Any, kwargs: Any) -> Any:
         """What the kernel returns. Where it once returned new tensors, more of those, for a seventh of the time."""

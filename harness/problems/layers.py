@@ -44,7 +44,9 @@ def require_constant(loss: nn.Module) -> None:
     _require_layers("loss", loss)
     trainable = next((name for name, each in loss.named_parameters() if each.requires_grad), None)
     if trainable:
-        raise BadInput(f"loss {type(loss).__name__} has a trainable parameter '{trainable}'; move it into the module, or freeze it")
+        raise BadInput(
+            f"loss {type(loss).__name__} has a trainable parameter '{trainable}'; move it into the module, or freeze it"
+        )
 
 
 def _require_layers(what: str, module: nn.Module) -> None:
@@ -66,7 +68,8 @@ def _reasons(layer: nn.Module) -> Iterator[str]:
         yield "is compiled by torch.jit, which cannot be called with other parameters; give the module it was made from"
     if isinstance(layer, nn.DataParallel | nn.parallel.DistributedDataParallel):
         yield f"{kind} spreads a batch over devices; give the module within, its .module"
-    if hasattr(layer, "_orig_mod") or layer._compiled_call_impl is not None:
+    compiled = layer._compiled_call_impl is not None  # pyright: ignore[reportPrivateUsage]  (no public attribute tells)
+    if compiled or hasattr(layer, "_orig_mod"):
         yield "is compiled by torch.compile, which has no second derivative; give the module as it was before"
     if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
         if layer.sparse:
@@ -97,7 +100,7 @@ def _faults(parameter: Tensor) -> Iterator[str]:
         yield "has no shape yet; run the module once on a batch"
     elif parameter.requires_grad:
         if parameter.is_complex():
-            yield f"is {_short(parameter)}; hold real numbers, as torch.view_as_real gives, and view_as_complex in forward()"
+            yield f"is {_short(parameter)}; hold torch.view_as_real of it, and take view_as_complex in forward()"
         if parameter.dtype not in DTYPES:
             yield f"is {_short(parameter)}, which is not trained in; freeze it, or cast the module"
         if parameter.layout != torch.strided:

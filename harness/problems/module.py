@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from harness.bilevel import Checked, Task
 from harness.errors import BadInput
 from harness.problems.layers import require_adaptable, require_constant
-from harness.problems.purity import has_values, require_pure
+from harness.problems.purity import Probe, has_values, require_pure
 from harness.problems.replicas import Replicas
 from harness.pytree import Params
 
@@ -79,7 +79,8 @@ class ModuleProblem(Checked):
         """Hold the loss on the support set against what a function of parameters and data would do.
 
         It returns the same to the bit at a second call, draws no random numbers, writes to nothing it is given, and at
-        a moved θ it has the value and gradient of another copy of the module that holds that θ.
+        a moved θ it has the value and gradient of another copy of the module that holds that θ. Its second derivatives,
+        where it has any, are symmetric.
 
         Raises:
             BadInput: It does not; says which layer, and what to do.
@@ -87,7 +88,11 @@ class ModuleProblem(Checked):
         if self._checked or not has_values((theta, task.support)):
             return
         like = next(iter(theta.values()))
-        require_pure(self, self._held, lambda module: self._loss(module, task.support, like), theta, task.support)
+
+        def loss(module: nn.Module) -> Tensor:
+            return self._loss(module, task.support, like)
+
+        require_pure(Probe(self, self.module, self._held, loss, theta, task.support))
         self.trust()
 
     def trust(self) -> None:
@@ -96,11 +101,16 @@ class ModuleProblem(Checked):
 
     def _loss(self, module: nn.Module, data: tuple[Any, Any], like: Tensor) -> Tensor:
         """The loss of a replica, its own tensors like ``like``."""
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise BadInput(f"a task's support or query is a {type(data).__name__}, not a pair (inputs, targets)")
-        inputs, targets = data
+        inputs, targets = _pair(data)
         loss = self.loss if self._criterion is None else self._criterion.holding({}, like)
         return loss(_called(module, inputs), targets)
+
+
+def _pair(data: Any) -> tuple[Any, Any]:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise BadInput(f"a task's support or query is a {type(data).__name__}, not a pair (inputs, targets)")
+    inputs, targets = data
+    return inputs, targets
 
 
 def _called(module: nn.Module, inputs: Any) -> Any:

@@ -96,7 +96,7 @@ class Replicas:
         return copy.deepcopy(self.module, {known: held[name] for known, name in self._names.items()})
 
     def constants(self, like: Tensor) -> Params:
-        """Frozen parameters and buffers on the device of ``like`` and, where they are no whole numbers, of its dtype."""
+        """Frozen parameters and buffers on the device of ``like``, and of its dtype where they are no whole numbers."""
         real, imaginary = like.dtype, like.dtype.to_complex()
         return {
             name: each.to(like.device, real if each.is_floating_point() else imaginary if each.is_complex() else None)
@@ -105,7 +105,7 @@ class Replicas:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    """A deep copy. What the module has computed from its parameters before, as weight norm does, is a constant in it."""
+    """A deep copy. What the module has computed from its parameters before, as weight norm has, is a constant of it."""
     computed = [t for layer in module.modules() for t in vars(layer).values() if isinstance(t, Tensor) and t.grad_fn]
     try:
         with torch.inference_mode(False):
