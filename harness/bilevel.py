@@ -1,5 +1,6 @@
 """What every estimator is given: a problem and a task of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -41,6 +42,27 @@ class Problem(Protocol):
     def tasks(self, n: int, seed: int) -> Sequence[Task]:
         """``n`` tasks, the same for the same seed."""
         ...
+
+
+class Checked(ABC):
+    """A problem of this package around code of a user's, which it looks over once, before it is computed with."""
+
+    @property
+    @abstractmethod
+    def code(self) -> object:
+        """The user's function, class or object: what a fault of the losses is a fault of."""
+
+    @abstractmethod
+    def check(self, task: Task, theta: Params) -> None:
+        """Look the losses over on a task. Once it has passed, and on tensors without values, this does nothing.
+
+        Raises:
+            BadInput: They break the contract of :class:`Problem`.
+        """
+
+    @abstractmethod
+    def trust(self) -> None:
+        """Take it that the check has passed, elsewhere."""
 
 
 @runtime_checkable

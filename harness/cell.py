@@ -161,6 +161,13 @@ class Measurement(Model):
         return f"{self.status}: {self.reason}" if self.reason else str(self.status)
 
 
+MATH_ATTENTION = (
+    "attention is computed by PyTorch's math kernel where it is differentiated twice or batched by torch.func.vmap, "
+    "for which the fused kernels have no rule"
+)
+"""The note on ``peak_bytes`` of a cell whose memory it changes."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """What a measured number is."""

@@ -4,6 +4,7 @@ Vectors have shape (..., n): n parameters of one task, or of each task of a meta
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -11,12 +12,17 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from harness.bilevel import Problem, Task
+from harness.attention import as_in_training, math_attention
+from harness.bilevel import Checked, Problem, Task
 from harness.errors import BadInput
+from harness.losses import ONE_BY_ONE, Name, faults_of_losses, require_attached, require_scalar, value_of
 from harness.pytree import Layout, Params
 
 Strength: TypeAlias = float | Tensor
 """λ: one number, or one for each parameter, shape (n,)."""
+
+THROUGH_STEPS = "the gradient through the inner steps"
+"""What messages call it."""
 
 
 @dataclass
@@ -56,6 +62,8 @@ class Objective:
     """λ; 0 leaves the proximal term out."""
     tasks: int = 1
     """How many tasks the leading dimension holds."""
+    problem: Problem | None = None
+    """Whose losses they are, for what is said where they fail."""
     counts: Counts = field(default_factory=Counts)
 
     @classmethod
@@ -63,32 +71,35 @@ class Objective:
         """The objective of one task around ``theta``.
 
         Raises:
-            BadInput: λ is given by parameter but not for those of ``theta``, or is negative.
+            BadInput: λ is given by parameter but not for those of ``theta``, or is negative; or the problem's check of
+                itself fails.
         """
+        _look_over(problem, task, theta)
         layout = Layout.of(theta)
         return cls(
-            inner_loss=lambda phi: _scalar(problem.inner_loss(layout.unravel(phi), task.support), "inner_loss"),
-            outer_loss=lambda phi: _scalar(problem.outer_loss(layout.unravel(phi), task.query), "outer_loss"),
+            inner_loss=lambda phi: value_of(problem, "inner_loss", layout.unravel(phi), task.support),
+            outer_loss=lambda phi: value_of(problem, "outer_loss", layout.unravel(phi), task.query),
             layout=layout,
             theta=layout.ravel(theta).detach(),
             lam=strength(lam, layout, theta),
+            problem=problem,
         )
 
     @classmethod
     def of_tasks(cls, problem: Problem, tasks: Sequence[Task], theta: Params, lam: float | Params) -> "Objective":
         """The objectives of several tasks of equal shapes side by side, by ``torch.func.vmap`` over the losses."""
+        _look_over(problem, tasks[0], theta)
         layout = Layout.of(theta)
         support = _stack([task.support for task in tasks])
         query = _stack([task.query for task in tasks])
-        inner = torch.func.vmap(lambda phi, data: _scalar(problem.inner_loss(layout.unravel(phi), data), "inner_loss"))
-        outer = torch.func.vmap(lambda phi, data: _scalar(problem.outer_loss(layout.unravel(phi), data), "outer_loss"))
         return cls(
-            inner_loss=lambda phi: inner(phi, support),
-            outer_loss=lambda phi: outer(phi, query),
+            inner_loss=_side_by_side(problem, "inner_loss", layout, support),
+            outer_loss=_side_by_side(problem, "outer_loss", layout, query),
             layout=layout,
             theta=layout.ravel(theta).detach().expand(len(tasks), -1),
             lam=strength(lam, layout, theta),
             tasks=len(tasks),
+            problem=problem,
         )
 
     @property
@@ -101,9 +112,10 @@ class Objective:
         with torch.enable_grad():
             if not create_graph:
                 phi = phi.detach().requires_grad_()
-            loss = self.inner_loss(phi).sum()
             self.counts.gradients += self.tasks
-            return torch.autograd.grad(loss, phi, create_graph=create_graph)[0]
+            with math_attention() if create_graph else nullcontext():
+                loss = self.inner_loss(phi).sum()
+                return self.differentiate(loss, phi, "the gradient of inner_loss", create_graph=create_graph)[0]
 
     def gradient(self, phi: Tensor, theta: Tensor | None = None, *, create_graph: bool = False) -> Tensor:
         """∇G(φ) = ∇L̂(φ) + λ(φ − θ). ``theta`` stands in for θ where its graph is wanted."""
@@ -127,7 +139,7 @@ class Objective:
             phi = phi.detach().requires_grad_()
             loss = self.outer_loss(phi)
             self.counts.gradients += self.tasks
-            return loss.detach(), torch.autograd.grad(loss.sum(), phi)[0]
+            return loss.detach(), self.differentiate(loss.sum(), phi, "the gradient of outer_loss")[0]
 
     def hessian(self, phi: Tensor) -> Callable[[Tensor], Tensor]:
         """The operator v ↦ ∇²L̂(φ) v, by double backward.
@@ -143,9 +155,34 @@ class Objective:
             self.counts.hvps += self.tasks
             if not gradient.requires_grad:
                 return torch.zeros_like(v)  # L̂ is linear in φ
-            return torch.autograd.grad(gradient, phi, v, retain_graph=True)[0]
+            with math_attention():
+                return self.differentiate(gradient, phi, "the Hessian of inner_loss", v, retain_graph=True)[0]
 
         return product
+
+    def differentiate(
+        self,
+        outputs: Tensor | Sequence[Tensor],
+        inputs: Tensor | Sequence[Tensor],
+        what: str,
+        cotangents: Tensor | Sequence[Tensor] | None = None,
+        **options: bool,
+    ) -> tuple[Tensor, ...]:
+        """``torch.autograd.grad`` through the losses.
+
+        Args:
+            outputs: What is differentiated.
+            inputs: With respect to what.
+            what: What messages call the result.
+            cotangents: As ``grad_outputs``.
+            **options: As of ``torch.autograd.grad``.
+
+        Raises:
+            BadInput: The losses are a user's, and autograd fails.
+        """
+        remedy = "" if self.theta.ndim == 1 else ONE_BY_ONE
+        with faults_of_losses(self.problem, what, self.theta.dtype, remedy):
+            return torch.autograd.grad(outputs, inputs, cotangents, **options)
 
     def curvature(self, phi: Tensor) -> Callable[[Tensor], Tensor]:
         """The operator v ↦ ∇²G(φ) v = Hv + λv, held like :meth:`hessian`."""
@@ -183,9 +220,30 @@ def strength(lam: float | Params, layout: Layout, like: Params) -> Strength:
     return flat
 
 
-def _scalar(loss: Tensor, name: str) -> Tensor:
-    if loss.ndim:
-        raise BadInput(f"{name} returned shape {tuple(loss.shape)}, not a scalar")
+def _look_over(problem: Problem, task: Task, theta: Params) -> None:
+    if torch.is_inference_mode_enabled():
+        raise BadInput("nothing can be differentiated within torch.inference_mode(); leave it first")
+    if isinstance(problem, Checked):
+        problem.check(task, theta)
+
+
+def _side_by_side(problem: Problem, name: Name, layout: Layout, data: Any) -> Callable[[Tensor], Tensor]:
+    """A loss of all tasks, shape (tasks, n) → (tasks,)."""
+
+    def one(phi: Tensor, own: Any) -> Tensor:
+        value = getattr(problem, name)(layout.unravel(phi), own)
+        require_scalar(value, name, phi.dtype)
+        return value
+
+    together = torch.func.vmap(one)
+
+    def loss(phi: Tensor) -> Tensor:
+        with as_in_training(), math_attention(), faults_of_losses(problem, name, phi.dtype, ONE_BY_ONE):
+            values = together(phi, data)
+        if torch.is_grad_enabled() and phi.requires_grad:
+            require_attached(values, name)
+        return values
+
     return loss
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.bilevel import Problem, Task
+from harness.bilevel import Checked, Problem, Task
 from harness.errors import BadInput, faults_of
 from harness.estimators import Estimator
 from harness.pytree import Params
@@ -67,4 +67,9 @@ def first_draw(problem: Problem, seed: int, name: str) -> tuple[Task, Params]:
         raise BadInput(f"problem '{name}': theta() returned {what}, not a dict of tensors by parameter name")
     if not theta:
         raise BadInput(f"problem '{name}': theta() returned an empty dict: there is nothing to learn")
+    if isinstance(problem, Checked):
+        try:
+            problem.check(tasks[0], theta)
+        except BadInput as error:
+            raise BadInput(f"problem '{name}': {error}") from error
     return tasks[0], theta

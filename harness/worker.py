@@ -8,8 +8,9 @@ from statistics import median
 import torch
 
 from harness import passes
-from harness.bilevel import Problem
-from harness.cell import Cell, Status
+from harness.attention import AttentionWatch
+from harness.bilevel import Checked, Problem
+from harness.cell import MATH_ATTENTION, Cell, Status
 from harness.conduct import NotFinite, Surroundings, require_gradient, require_result
 from harness.errors import BadInput, first_line
 from harness.estimators import BatchMetaGradient, Estimator
@@ -19,6 +20,7 @@ from harness.machine import configure
 from harness.meters.accuracy import agreement
 from harness.meters.counters import count_flops
 from harness.meters.host import rss_bytes, rss_peak_bytes
+from harness.out_of_memory import is_out_of_memory
 from harness.parts import first_draw, require_placeable
 from harness.passes import Found, Metrics
 from harness.pytree import Params
@@ -90,31 +92,9 @@ def measure(
     except BadInput as error:
         return Outcome(Status.CRASH, str(error))
     except Exception as error:
-        status = Status.OOM if _is_out_of_memory(error) else Status.CRASH
+        status = Status.OOM if is_out_of_memory(error) else Status.CRASH
         return Outcome(status, f"{type(error).__name__}: {first_line(error)}")
     return Outcome(Status.OK)
-
-
-_WANT_OF_MEMORY = (
-    *("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED"),
-    "NVML_SUCCESS == r INTERNAL ASSERT FAILED",  # torch asks NVML for the words of its error, and NVML may not answer
-)
-"""How the CPU's allocator, the CUDA runtime and its libraries (cuBLAS, cuDNN, …) say it without a type of its own."""
-
-_NO_ENGINE = "unable to find an engine"
-"""How cuDNN says that none of its algorithms would do, for want of memory or of support."""
-
-
-def _was_refused_memory() -> bool:
-    """Whether a CUDA allocator of this process ran out of memory, whatever became of the error."""
-    return any(torch.cuda.memory_stats(index).get("num_ooms", 0) for index in range(torch.cuda.device_count()))
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = str(error) if isinstance(error, RuntimeError) else ""
-    return any(each in words for each in _WANT_OF_MEMORY) or (_NO_ENGINE in words and _was_refused_memory())
 
 
 def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) -> Iterator[Found]:
@@ -122,6 +102,8 @@ def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) 
     device = torch.device(cell.device)
     estimator = build_estimator(cell)
     problem = build_problem(cell)
+    if isinstance(problem, Checked):
+        problem.trust()  # looked over by check(); the first call is to meet a process nothing has run in
     tasks = problem.tasks(cell.tasks, cell.seed)
     theta = problem.theta()
 
@@ -156,33 +138,35 @@ def _first_call(
     cell: Cell, call: Callable[[], BatchMetaGradient], theta: Params, announce: Callable[[int], None]
 ) -> Found:
     """The call that warms the process up: what the operating system saw of a first use, and the work counted."""
-    result: BatchMetaGradient | None = None
+    results: list[BatchMetaGradient] = []
 
     def first() -> None:
-        nonlocal result
-        result = call()
+        results.append(call())
 
     metrics: Metrics = {}
+    attention = AttentionWatch()
 
     def counted() -> None:
-        if "counters" in cell.measure:
-            metrics["flops"] = [count_flops(first)]
-        else:
-            first()
+        with attention:
+            if "counters" in cell.measure:
+                metrics["flops"] = [count_flops(first)]
+            else:
+                first()
 
     if "memory" in cell.measure:
         announce(rss_bytes())
         metrics["rss_peak_bytes"] = [rss_peak_bytes(counted)]
     else:
         counted()
-    result = require_result(result, theta, cell.steps)
+    result = require_result(results[0], theta, cell.steps)
     if "counters" in cell.measure:
         metrics |= {
             "gradient_count": [result.counts.gradients],
             "hvp_count": [result.counts.hvps],
             "step_size_hvp_count": [result.counts.step_size_hvps],
         }
-    return Found({**metrics, "query_loss": [float(result.query_loss)]})
+    notes = {"peak_bytes": MATH_ATTENTION} if attention.math else {}
+    return Found({**metrics, "query_loss": [float(result.query_loss)]}, notes)
 
 
 def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Found:

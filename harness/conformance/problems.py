@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from harness.bilevel import ClosedForm, Problem, Task
+from harness.attention import math_attention
+from harness.bilevel import Checked, ClosedForm, Problem, Task
 from harness.conformance.claims import copied, equal, require, rounding, tensors
 from harness.errors import BadInput, first_line
 from harness.meters.accuracy import agreement
@@ -41,6 +42,8 @@ def check_problem(problem: Problem) -> list[str]:
     """
     theta = _checked_theta(problem)
     task = _checked_tasks(problem, theta)
+    if isinstance(problem, Checked):
+        _require_own_check(problem, task, theta)
     for loss, data, name in _losses(problem, task):
         with _unchanged(problem, theta, data, f"{name} changes"):
             _check_loss(loss, theta, data, name)
@@ -50,6 +53,13 @@ def check_problem(problem: Problem) -> list[str]:
     if isinstance(problem, ClosedForm):
         _check_closed_form(problem, wide_task, wide_theta)
     return _vmap_remarks(problem, theta)
+
+
+def _require_own_check(problem: Checked, task: Task, theta: Params) -> None:
+    try:
+        problem.check(task, theta)
+    except BadInput as error:
+        raise AssertionError(str(error)) from error
 
 
 def _checked_theta(problem: Problem) -> Params:
@@ -151,10 +161,11 @@ def _check_derivatives(loss: Callable[[Params, Any], Tensor], theta: Params, dat
     except RuntimeError as error:
         raise AssertionError(f"{name} cannot be computed in float64: {first_line(error)}") from error
     try:
-        slope, leaf = gradient(flat, create_graph=True)
-        product = torch.zeros_like(slope)
-        if slope.requires_grad:
-            [product] = torch.autograd.grad(slope, leaf, direction, materialize_grads=True, allow_unused=True)
+        with math_attention():
+            slope, leaf = gradient(flat, create_graph=True)
+            product = torch.zeros_like(slope)
+            if slope.requires_grad:
+                [product] = torch.autograd.grad(slope, leaf, direction, materialize_grads=True, allow_unused=True)
     except RuntimeError as error:
         raise AssertionError(f"{name} cannot be differentiated twice: {first_line(error)}") from error
     along = slope.detach().dot(direction)[None]

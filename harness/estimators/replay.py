@@ -7,11 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from harness.attention import math_attention
 from harness.checks import is_count
 from harness.errors import BadInput
 from harness.estimators.base import Diagnostics, Estimate, Estimator
 from harness.inner import DifferentiableSolver, State
-from harness.objective import Objective
+from harness.objective import THROUGH_STEPS, Objective
 from harness.phases import phase
 
 
@@ -96,12 +97,12 @@ def _pull_back(
     solver: DifferentiableSolver, objective: Objective, state: State, cotangents: State, steps: int, lr: float
 ) -> tuple[State, Tensor]:
     """Vector-Jacobian product of ``steps`` steps with respect to the state before them and θ."""
-    with torch.enable_grad():
+    with torch.enable_grad(), math_attention():
         before = tuple(part.detach().requires_grad_() for part in state)
         theta = objective.theta.clone().requires_grad_()
         after, taken = solver.advance(before, lambda phi: objective.gradient(phi, theta, create_graph=True), steps, lr)
         objective.counts.hvps += taken * objective.tasks
-        *pulled, from_theta = torch.autograd.grad(
-            after, (*before, theta), cotangents, allow_unused=True, materialize_grads=True
+        *pulled, from_theta = objective.differentiate(
+            after, (*before, theta), THROUGH_STEPS, cotangents, allow_unused=True, materialize_grads=True
         )
     return tuple(pulled), from_theta

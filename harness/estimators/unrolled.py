@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
+from harness.attention import math_attention
 from harness.checks import require_count
 from harness.errors import BadInput
 from harness.estimators.base import Diagnostics, Estimate, Estimator
-from harness.objective import Objective
+from harness.objective import THROUGH_STEPS, Objective
 from harness.phases import phase
 
 
@@ -47,11 +48,13 @@ class Maml(Estimator):
                     self.tol,
                 )
         objective.counts.hvps += taken * objective.tasks
-        with torch.enable_grad():
+        with torch.enable_grad(), math_attention():
             with phase("query"):
                 loss = objective.outer_loss(state[0])
             with phase("backward"):
-                (grad,) = torch.autograd.grad(loss.sum(), theta, allow_unused=True, materialize_grads=True)
+                (grad,) = objective.differentiate(
+                    loss.sum(), theta, THROUGH_STEPS, allow_unused=True, materialize_grads=True
+                )
         objective.counts.gradients += objective.tasks
         return Estimate(grad, loss.detach(), Diagnostics(objective, state[0].detach(), lr, before + taken))
 

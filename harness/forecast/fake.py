@@ -42,7 +42,7 @@ def rehearse(cell: Cell) -> Rehearsal:
     tensors = [t for t in pytree.tree_leaves([theta, *([t.support, t.query] for t in tasks)]) if isinstance(t, Tensor)]
     block = BLOCK_BYTES.get(kind, 1)
     baseline_bytes = sum(-(-t.untyped_storage().nbytes() // block) * block for t in tensors)
-    with FakeTensorMode(), backward_on_this_thread():
+    with FakeTensorMode(allow_non_fake_inputs=True), backward_on_this_thread():
         theta = _hollow(theta, device)
         tasks = [Task(_hollow(task.support, device), _hollow(task.query, device)) for task in tasks]
         with recording(kind) as record:

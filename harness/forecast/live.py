@@ -11,12 +11,18 @@ from weakref import ref
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode,  # pyright: ignore[reportPrivateUsage]  (no public function tells)
+)
 
 from harness.phases import listening, shortened
 
 _ADD, _ADD_IN_PLACE = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
 _DEVICE = torch.ops.prim.device.default
+_LIFTS = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift_fresh_copy.default)
+"""How a tensor that is written out in code enters a mode."""
 
 ROUNDS = 3
 """Rounds of a loop whose rounds hold the same."""
@@ -76,14 +82,17 @@ def recording(device_type: str) -> Generator[Record]:
     is False, a whole number 1 and any other :data:`A_NUMBER`. The harness's own code asks in such a way that no is the
     usual answer: an iteration has not converged, nothing is out of its range, a line search needs no further trial.
     """
-    live = _Live(BLOCK_BYTES.get(device_type, 1), _sole_references())
+    mode = _get_current_dispatch_mode()
+    assert isinstance(mode, FakeTensorMode)
+    live = _Live(mode, BLOCK_BYTES.get(device_type, 1), _sole_references())
     with listening(live.mark), shortened(ROUNDS), live:
         yield live.record
 
 
 class _Live(TorchDispatchMode):
-    def __init__(self, block_bytes: int, sole_references: int) -> None:
+    def __init__(self, mode: FakeTensorMode, block_bytes: int, sole_references: int) -> None:
         super().__init__()
+        self.mode = mode
         self.sole_references = sole_references
         self.record = Record()
         self.node_ended = False
@@ -108,6 +117,8 @@ class _Live(TorchDispatchMode):
         if func is _ADD and self.node_ended and self._accumulates(args[0]):
             return self._accumulate(args)
         self.node_ended = False
+        if func not in _LIFTS:
+            args, kwargs = self._without_data((args, kwargs))
         kernel = Kernel(func, _outline(args), tuple((name, _outline(value)) for name, value in kwargs.items()))
         for tensor in _tensors((args, tuple(kwargs.values()))):
             self._know(tensor, counted=False)
@@ -117,6 +128,19 @@ class _Live(TorchDispatchMode):
             self._know(tensor, counted=True)
         self._note(kernel, before, self.live - before)
         return result
+
+    def _without_data(self, given: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
+        """The arguments, with tensors that a part of the computation holds itself, its constants, as fake ones.
+
+        The mode would make them so within the kernel, and views of what it made would pass for new memory.
+        """
+        if all(isinstance(tensor, FakeTensor) for tensor in _tensors((given[0], tuple(given[1].values())))):
+            return given
+
+        def hollow(tensor: Tensor) -> Tensor:
+            return tensor if isinstance(tensor, FakeTensor) else self.mode.from_tensor(tensor)
+
+        return pytree.tree_map_only(Tensor, hollow, given)
 
     def _result(self, kernel: Kernel, args: Any, kwargs: Any) -> Any:
         """What the kernel returns. Where it once returned new tensors, more of those, for a seventh of the time."""

@@ -1,69 +1,71 @@
 """A user's ``torch.nn.Module`` as a problem."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.modules.batchnorm import _NormBase  # pyright: ignore[reportPrivateUsage]  (the base of all such layers)
-from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
 
-from harness.bilevel import Task
+from harness.bilevel import Checked, Task
 from harness.errors import BadInput
+from harness.problems.layers import require_adaptable, require_constant
+from harness.problems.purity import Probe, has_values, require_pure
+from harness.problems.replicas import Replicas
 from harness.pytree import Params
 
 
 @dataclass(frozen=True)
-class ModuleProblem:
+class ModuleProblem(Checked):
     """Few-shot learning with any module: θ are its trainable parameters, both losses ``loss(module(inputs), targets)``.
 
     Parameters with ``requires_grad=False`` when the problem is made are frozen: constants that are neither adapted nor
-    given a gradient. They and the buffers follow the dtype and device of the parameters that a loss is given.
+    given a gradient. They and the buffers, and those of a loss that is a module, follow the dtype and device of the
+    parameters that a loss is given; tensors held in any other way have to be cast by who holds them.
 
-    A task's support and query are pairs ``(inputs, targets)``. The module is called functionally and never written
-    to. Its losses must be functions of parameters and data alone, so a layer in training mode that keeps running
-    statistics or draws random numbers is refused: with either, evaluating a loss again (replay, checkpointing, every
-    Hessian-vector product) gives another function. Use ``track_running_stats=False``, or ``eval()`` on the layer.
+    A task's support and query are pairs ``(inputs, targets)``. Inputs that are a tuple are the module's positional
+    arguments, a dict its keyword arguments, and anything else its one argument. What it returns goes to ``loss`` as it
+    is.
+
+    The module is copied, and every evaluation runs on a replica of the copy: the user's is never written to. The losses
+    must be functions of parameters and data alone, or evaluating them again (replay, checkpointing, every
+    Hessian-vector product) gives another function. :meth:`check` finds out by what they do.
 
     Args:
-        module: Its parameters, frozen or not, are copied now.
+        module: Copied now, parameters, buffers and all.
         loss: Maps the module's output and the targets to a scalar.
         draw: ``draw(n, seed)`` returns n tasks, the same for the same seed, on the module's device and of its dtype.
 
     Raises:
-        BadInput: The module has no trainable parameter, or a layer that is not a pure function.
+        BadInput: The module has no trainable parameter or cannot be copied, or a layer rules it out; says which.
     """
 
     module: nn.Module
     loss: Callable[[Any, Any], Tensor]
     draw: Callable[[int, int], Sequence[Task]]
-    _theta: Params = field(init=False, repr=False, compare=False)
-    _constants: Params = field(init=False, repr=False, compare=False)
+    _held: Replicas = field(init=False, repr=False, compare=False)
+    _criterion: Replicas | None = field(init=False, repr=False, compare=False, default=None)
+    _checked: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
-        for name, layer in self.module.named_modules():
-            reason = _impurity(layer)
-            if reason:
-                raise BadInput(f"module {name or type(layer).__name__}: {reason}")
-        parameters = dict(self.module.named_parameters())
-        theta = {name: each.detach().clone() for name, each in parameters.items() if each.requires_grad}
-        if not theta:
-            lacks = "has no trainable parameter: all are frozen" if parameters else "has no parameters"
-            raise BadInput(f"module {type(self.module).__name__} {lacks}")
-        object.__setattr__(self, "_theta", theta)
-        frozen = {name: each.detach().clone() for name, each in parameters.items() if not each.requires_grad}
-        object.__setattr__(self, "_constants", frozen | dict(self.module.named_buffers()))
+        require_adaptable(self.module)
+        object.__setattr__(self, "_held", Replicas(self.module))
+        if isinstance(self.loss, nn.Module):
+            require_constant(self.loss)
+            object.__setattr__(self, "_criterion", Replicas(self.loss))
+
+    @property
+    def code(self) -> object:
+        """The module."""
+        return self.module
 
     def theta(self) -> Params:
         """The module's trainable parameters as they were when the problem was made."""
-        return dict(self._theta)
+        return dict(self._held.theta)
 
     def inner_loss(self, params: Params, support: tuple[Any, Any]) -> Tensor:
         """The loss on the support set."""
-        inputs, targets = support
-        everything = params | _as(next(iter(params.values())), self._constants)
-        return self.loss(functional_call(self.module, everything, (inputs,)), targets)
+        like = next(iter(params.values()))
+        return self._loss(self._held.holding(params, like), support, like)
 
     def outer_loss(self, params: Params, query: tuple[Any, Any]) -> Tensor:
         """The loss on the query set."""
@@ -73,22 +75,45 @@ class ModuleProblem:
         """What ``draw`` returns."""
         return self.draw(n, seed)
 
+    def check(self, task: Task, theta: Params) -> None:
+        """Hold the loss on the support set against what a function of parameters and data would do.
 
-def _as(like: Tensor, constants: Params) -> Params:
-    """The constants on the device of ``like``, and of its dtype where they are floating point."""
-    return {
-        name: each.to(like.device, like.dtype if each.is_floating_point() else None) for name, each in constants.items()
-    }
+        It returns the same to the bit at a second call, draws no random numbers, writes to nothing it is given, and at
+        a moved θ it has the value and gradient of another copy of the module that holds that θ. Its second derivatives,
+        where it has any, are symmetric.
+
+        Raises:
+            BadInput: It does not; says which layer, and what to do.
+        """
+        if self._checked or not has_values((theta, task.support)):
+            return
+        like = next(iter(theta.values()))
+
+        def loss(module: nn.Module) -> Tensor:
+            return self._loss(module, task.support, like)
+
+        require_pure(Probe(self, self.module, self._held, loss, theta, task.support))
+        self.trust()
+
+    def trust(self) -> None:
+        """Take it that the check has passed."""
+        object.__setattr__(self, "_checked", True)
+
+    def _loss(self, module: nn.Module, data: tuple[Any, Any], like: Tensor) -> Tensor:
+        """The loss of a replica, its own tensors like ``like``."""
+        inputs, targets = _pair(data)
+        loss = self.loss if self._criterion is None else self._criterion.holding({}, like)
+        return loss(_called(module, inputs), targets)
 
 
-def _impurity(layer: nn.Module) -> str | None:
-    """Why a layer is not a pure function of its parameters and input, if so."""
-    if not layer.training:
-        return None
-    if isinstance(layer, _NormBase) and layer.track_running_stats:
-        return f"{type(layer).__name__} keeps running statistics; set track_running_stats=False or call eval() on it"
-    if isinstance(layer, _DropoutNd) and layer.p > 0:
-        return f"{type(layer).__name__} draws random numbers; set p=0 or call eval() on it"
-    if isinstance(layer, nn.RNNBase | nn.MultiheadAttention) and layer.dropout > 0:
-        return f"{type(layer).__name__} has dropout {layer.dropout}; set it to 0 or call eval() on it"
-    return None
+def _pair(data: Any) -> tuple[Any, Any]:
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise BadInput(f"a task's support or query is a {type(data).__name__}, not a pair (inputs, targets)")
+    inputs, targets = data
+    return inputs, targets
+
+
+def _called(module: nn.Module, inputs: Any) -> Any:
+    if isinstance(inputs, tuple):
+        return module(*inputs)
+    return module(**inputs) if isinstance(inputs, Mapping) else module(inputs)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import get_args
 
-from harness.cell import METRICS, Measurement, Reference, Status
+from harness.cell import MATH_ATTENTION, METRICS, Measurement, Reference, Status
 from harness.disturbance import taken_by_others
 from harness.repeats import DIFFERS
 from harness.report.settings import Curve, Setting
@@ -20,6 +20,7 @@ def quality(setting: Setting) -> list[str]:
     """What a reader should know of the measurements before believing them."""
     return [
         *missing_references(setting),
+        *math_attention(setting),
         *noise(setting),
         *busy(setting),
         *leaks(setting),
@@ -38,6 +39,12 @@ def missing_references(setting: Setting) -> list[str]:
             reason = next(each.notes[name] for each in setting.measurements if name in each.notes)
             sentences.append(f"Not every error could be measured for {where}: {reason}.")
     return sentences
+
+
+def math_attention(setting: Setting) -> list[str]:
+    """Whose attention was not computed by the kernels that PyTorch would take by itself."""
+    where = _where(setting, lambda each: each.notes.get("peak_bytes") == MATH_ATTENTION)
+    return [f"For {where}, {MATH_ATTENTION}."] if where else []
 
 
 def noise(setting: Setting) -> list[str]:

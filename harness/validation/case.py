@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from harness.attention import math_attention
 from harness.bilevel import ClosedForm, Problem, Task
 from harness.estimators import Estimator
 from harness.estimators.replay import MamlReplay
@@ -133,7 +134,7 @@ class Case:
         """Backprop through the inner loop with the θ of the proximal term taken for a constant."""
         theta = self.objective.theta.clone().requires_grad_()
         solver = self.loop.differentiable_solver().bind(self.objective, self.lr)
-        with torch.enable_grad():
+        with torch.enable_grad(), math_attention():
             state, _ = solver.advance(
                 solver.initial(theta),
                 lambda phi: self.objective.gradient(phi, create_graph=True),

@@ -1,0 +1,120 @@
+"""A problem's losses evaluated: what they return is checked, and what they raise is said in one line."""
+
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from harness.attention import as_in_training
+from harness.bilevel import Checked, Problem
+from harness.errors import BadInput, faults_of, first_line
+from harness.out_of_memory import is_out_of_memory
+from harness.pytree import Params
+
+Name: TypeAlias = Literal["inner_loss", "outer_loss"]
+
+_REMEDIES = (
+    ("Checkpointing is not compatible with .grad()", "checkpoint with use_reentrant=False"),
+    ("None of the inputs have requires_grad=True", "checkpoint with use_reentrant=False"),
+    ("derivative for", "'fomaml', 'reptile' and 'darts-fd' take no second derivative"),
+    ("once_differentiable", "'fomaml', 'reptile' and 'darts-fd' take no second derivative"),
+    ("Inference tensor", "make it outside of torch.inference_mode(), or clone it"),
+)
+"""What to do, by words of the error."""
+_OF_DTYPE = ("dtype", "scalar type", "data type")
+_TO_FOLLOW = (
+    "the parameters are {dtype}, and the data and all tensors that a module or loss holds have to be; a buffer follows "
+    "by itself, another is cast, as in weight.to(outputs)"
+)
+_TO_FOLLOW_FAR = (
+    "the parameters are float64, in which references are computed, and all tensors that a module or loss holds have to "
+    "follow; a buffer does by itself, another is cast, as in weight.to(outputs)"
+)
+ONE_BY_ONE = "torch.func.vmap cannot batch every operation; batching = 'loop' takes the tasks one by one"
+
+
+def value_of(problem: Problem, name: Name, params: Params, data: Any) -> Tensor:
+    """A loss at ``params``, a scalar.
+
+    Raises:
+        BadInput: It fails, or returns something else.
+    """
+    like = next(iter(params.values()))
+    wanted = torch.is_grad_enabled() and like.requires_grad
+    with nullcontext() if wanted else as_in_training(), faults_of_losses(problem, name, like.dtype):
+        value: Any = getattr(problem, name)(params, data)
+    require_scalar(value, name, like.dtype)
+    if wanted:
+        require_attached(value, name)
+    return value
+
+
+@contextmanager
+def faults_of_losses(problem: Problem | None, what: str, dtype: torch.dtype, remedy: str = "") -> Generator[None]:
+    """Turn what a user's losses raise within the block into a :class:`BadInput` that begins with ``what``.
+
+    What a problem of this package raises goes through, and so does it that memory ran out.
+
+    Args:
+        problem: Whose losses they are.
+        what: What is done with them.
+        dtype: Of the parameters.
+        remedy: What to do, where the error does not tell.
+    """
+    if problem is None:
+        yield
+        return
+    part = problem.code if isinstance(problem, Checked) else problem
+    try:
+        with faults_of(part, what):
+            yield
+    except BadInput as error:
+        cause = error.__cause__
+        if cause is None:
+            raise
+        if is_out_of_memory(cause):
+            raise cause  # noqa: B904  (it is the whole story)
+        advice = _remedy(first_line(cause), dtype) or remedy
+        if not advice:
+            raise
+        raise BadInput(f"{error}; {advice}") from cause
+
+
+def _remedy(words: str, dtype: torch.dtype) -> str:
+    for sign, remedy in _REMEDIES:
+        if sign in words:
+            return remedy
+    if not any(sign in words for sign in _OF_DTYPE):
+        return ""
+    return _TO_FOLLOW_FAR if dtype == torch.float64 else _TO_FOLLOW.format(dtype=short(dtype))
+
+
+def require_scalar(value: Any, name: str, dtype: torch.dtype) -> None:
+    """Raise :class:`BadInput` unless ``value`` is a real scalar tensor that keeps the digits of ``dtype``."""
+    if not isinstance(value, Tensor):
+        what = "None" if value is None else f"a {type(value).__name__}"
+        raise BadInput(f"{name} returned {what}, not a scalar tensor")
+    if value.ndim:
+        raise BadInput(f"{name} returned shape {tuple(value.shape)}, not a scalar")
+    if not value.is_floating_point():
+        raise BadInput(f"{name} returned {short(value.dtype)}, not a floating point number")
+    if torch.finfo(value.dtype).eps > torch.finfo(dtype).eps:
+        raise BadInput(
+            f"{name} returned {short(value.dtype)} for parameters of {short(dtype)}, so digits are lost; "
+            "it must not cast to a narrower type"
+        )
+
+
+def require_attached(value: Tensor, name: str) -> None:
+    """Raise :class:`BadInput` unless ``value`` can be differentiated."""
+    if not value.requires_grad:
+        raise BadInput(
+            f"{name} does not depend on the parameters: it is detached, computed under no_grad, or takes none of them"
+        )
+
+
+def short(dtype: torch.dtype) -> str:
+    """``float32`` for ``torch.float32``."""
+    return str(dtype).removeprefix("torch.")
