@@ -12,6 +12,7 @@ import typer
 import harness
 from harness.cli import check, compare, doctor, export, frontier, history, plan, report, run, validate
 from harness.cli import list as list_verb
+from harness.cli.signals import ended_by_signals
 from harness.errors import BadInput
 
 EXIT_CODES = """
@@ -56,7 +57,8 @@ def _all_verbs(  # pyright: ignore[reportUnusedFunction]  (typer calls it)
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2, an error of ours a traceback and 70."""
     try:
-        app()
+        with ended_by_signals():
+            app()
     except BadInput as error:
         print(f"imaml-bench: {error}", file=sys.stderr)
         sys.exit(2)

@@ -51,7 +51,6 @@ class ForkServer:
         self._mark = uuid4().hex
         self._start = monotonic()
         self._is_ready = False
-        self._importing = ""
         self._control, control = socket.socketpair()
         self._control.settimeout(RESPONSE_SECONDS)
         self._output, output = os.pipe()
@@ -90,30 +89,28 @@ class ForkServer:
             ServerEnded: It ended before.
             BadInput: It did not get there in time; the message says at what it was. It has been killed.
         """
+        said, told = b"", b""
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
-            selector.register(self._output, selectors.EVENT_READ)
-            said, told = b"", b""
+            if not self._is_ready:
+                selector.register(self._output, selectors.EVENT_READ)
             while not self._is_ready:
-                ready = selector.select(self._start + START_SECONDS - monotonic())
-                if not ready:
-                    self.kill()
-                    raise BadInput(
-                        f"the fork server: importing {self._importing}: not finished after {START_SECONDS} s"
-                    )
-                for key, _ in ready:
-                    content = os.read(key.fd, 2**16)
-                    if key.fd == self._output:
-                        said = (said + content)[-2000:]
-                        if not content:
-                            selector.unregister(self._output)
-                    elif content:
-                        told += content
-                    else:
+                seconds = self._start + START_SECONDS - monotonic()
+                ready = [key.fileobj for key, _ in selector.select(seconds)]
+                at = next((line for line in reversed(told.decode().splitlines()) if line), "Python")
+                if self._output in ready:
+                    said = (said + (content := os.read(self._output, 2**16)))[-2000:]
+                    if not content:
+                        selector.unregister(self._output)
+                if self._control in ready:
+                    told += (content := self._control.recv(2**12))
+                    if not content:
                         self.kill()
                         words = last_line(said)
-                        raise ServerEnded(f"importing {self._importing}: {self.ending}{words and f': {words}'}")
-                self._importing = next((line for line in reversed(told.decode().splitlines()) if line), "Python")
+                        raise ServerEnded(f"importing {at}: {self.ending}{words and f': {words}'}")
+                elif seconds <= 0:
+                    self.kill()
+                    raise BadInput(f"the fork server: importing {at}: not finished after {START_SECONDS} s")
                 self._is_ready = told.endswith(b"\n\n")
 
     def fork(self, *descriptors: int) -> None:
@@ -131,14 +128,15 @@ class ForkServer:
 
     def close(self) -> None:
         """Have it end itself and what it started, and wait for that."""
-        self._control.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_SECONDS)
+        if self._is_ready:
+            self._control.close()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_SECONDS)
         self.kill()
 
     def kill(self) -> None:
         """End it and whatever it started, whether it answers or not."""
-        was_ended = self._process.poll() == 0
+        ended_itself = self._process.poll() == 0
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_SECONDS)
@@ -146,7 +144,7 @@ class ForkServer:
         if self._output >= 0:
             os.close(self._output)
             self._output = -1
-        if not was_ended:
+        if self._is_ready and not ended_itself:
             _kill_marked(self._mark)
 
     def disown(self) -> None:

@@ -50,7 +50,7 @@ def serve(control: int, parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)  # an import may hang, and nothing has been started yet that had to be ended
-    signal.alarm(START_SECONDS)
+    signal.alarm(2 * START_SECONDS)  # should the parent not be there to see to it, nor the kernel
     channel = socket.socket(fileno=control)
     for module in PRELOAD:
         channel.sendall(f"{module}\n".encode())
