@@ -26,6 +26,9 @@ IMPORT_SECONDS = 60.0
 OUTPUT_BYTES = 8000
 """How much is kept of what a worker wrote, from its end."""
 
+HANG_UP_SECONDS = 2.0
+"""How long after a worker's last word the news of its end may take."""
+
 WHERE_SECONDS = 0.2
 """How long a worker that is out of time has to write where it is."""
 
@@ -115,10 +118,12 @@ class Conversation:
         if self._has_ended:
             return
         self._has_ended = True
-        with suppress(OSError):
-            self._life.shutdown(socket.SHUT_WR)
-        if self._exit_code is None and self._await_exit(END_SECONDS) is None:
-            self._server.kill()  # it hangs, or the worker cannot be ended: the next one has a server of its own
+        if self._exit_code is None:
+            with suppress(OSError):
+                self._life.shutdown(socket.SHUT_WR)
+                self._exit_code = self._number(END_SECONDS)
+            if self._exit_code is None:
+                self._server.kill()  # it has ended, hangs, or cannot end the worker: the next has a server of its own
         self._drain()
         self._selector.close()
         for each in (self._channel, self._life, self._pipe):
@@ -145,15 +150,15 @@ class Conversation:
             descriptor, output = os.pipe()
             self._pipe = FileIO(descriptor)
             os.set_blocking(descriptor, False)
-            try:
-                self._server.fork(channel.fileno(), life.fileno(), output)
+            pid = None
+            with suppress(OSError):
+                try:
+                    self._server.fork(channel.fileno(), life.fileno(), output)
+                finally:  # before anything is awaited: what this process holds open does not end with the server
+                    channel.close()
+                    life.close()
+                    os.close(output)
                 pid = self._number(RESPONSE_SECONDS)
-            except OSError:
-                pid = None
-            finally:
-                channel.close()
-                life.close()
-                os.close(output)
             if pid is not None and pid > 0:
                 return pid
             for each in (self._channel, self._life, self._pipe):
@@ -212,14 +217,18 @@ class Conversation:
             self._output = (self._output + content)[-OUTPUT_BYTES:]
 
     def _loss(self) -> Lost:
-        exit_code = self._await_exit(1.0)
-        if exit_code is not None:
-            said, _, _ = self._output.partition(b"Fatal Python error: ")  # whose lines say where, but not why
-            words = last_line(said)
-            return Lost(f"{self._at}{how_ended('the worker', exit_code)}{words and f': {words}'}")
-        if self._server.lives:
+        """How the worker came to send no more."""
+        try:
+            exit_code = self._number(HANG_UP_SECONDS)
+        except TimeoutError:
             return Lost(f"{self._at}the worker hung up before it finished")
-        return Lost(f"{self._at}{self._server.ending}, and the worker with it")
+        if exit_code is None:
+            self._server.kill()
+            return Lost(f"{self._at}{self._server.ending}, and the worker with it")
+        self._exit_code = exit_code
+        said, _, _ = self._output.partition(b"Fatal Python error: ")  # whose lines say where, but not why
+        words = last_line(said)
+        return Lost(f"{self._at}{how_ended('the worker', exit_code)}{words and f': {words}'}")
 
     def _too_late(self) -> str:
         seconds = min(self._limit_seconds, IMPORT_SECONDS) if self._importing else self._limit_seconds
@@ -229,17 +238,13 @@ class Conversation:
     def _at(self) -> str:
         return f"importing {self._importing}: " if self._importing else ""
 
-    def _await_exit(self, seconds: float) -> int | None:
-        """The worker's exit code; ``None`` where it does not come, be it that the server has ended."""
-        if self._exit_code is None:
-            with suppress(OSError):
-                self._exit_code = self._number(seconds)
-        return self._exit_code
-
     def _number(self, seconds: float) -> int | None:
         """A number from the server; ``None`` where it has ended."""
         self._life.settimeout(seconds)
-        content = self._life.recv(NUMBER.size)
+        try:
+            content = self._life.recv(NUMBER.size)
+        except ConnectionError:
+            return None
         return NUMBER.unpack(content)[0] if len(content) == NUMBER.size else None
 
     def _ask_where(self) -> None:
