@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
-from unicodedata import category
+
+from harness.text import harmless
 
 _PACKAGE = Path(__file__).parent
 _LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
@@ -40,26 +41,12 @@ def first_line(error: BaseException) -> str:
         message = str(error).strip()
     except Exception as fault:
         message = f"a message that cannot be read ({type(fault).__name__})"
-    return cut(printable((message or "no message").splitlines()[0]))
+    return cut(harmless((message or "no message").splitlines()[0]))
 
 
 def cut(text: str, characters: int = MESSAGE_CHARACTERS) -> str:
     """The text, or its beginning where it is longer than that."""
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
-
-
-def printable(text: str) -> str:
-    r"""The text with control characters, which a terminal would obey, written out as in ``\x1b``; lines stay lines."""
-    kept = (each if each in "\n\t" or category(each) not in _CONTROL else _escape(each) for each in text)
-    return "".join(kept)
-
-
-_CONTROL = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-"""Unicode's categories of what makes no mark: controls, marks of direction, surrogates, separators of lines."""
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def story(error: BaseException, part: object) -> str:

@@ -71,7 +71,7 @@ def _identity(run: LoadedRun, measurement: Measurement) -> dict[str, Any]:
     cell = measurement.cell
     return {
         "suite": run.manifest.suite.name,
-        "run": run.path.name,
+        "run": run.name,
         _STUDIES: "; ".join(study.title for study in cell.studies),
         "problem": cell.problem.name,
         **_problem_parameters(cell.problem),

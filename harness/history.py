@@ -70,19 +70,32 @@ class Series:
     steps: list[Step]
 
 
-def load_runs(folders: Iterable[Path]) -> list[LoadedRun]:
+def load_runs(folders: Iterable[Path]) -> tuple[list[LoadedRun], list[str]]:
     """The runs of the folders, each one itself a run or a folder of runs, in the order they were made.
 
     Runs may lie :data:`DEPTH` folders deep, though not within another run, in a hidden folder or behind a link to one.
 
+    Returns:
+        The runs, and why others were left out, a line each: one that is damaged keeps nobody from the rest.
+
     Raises:
-        BadInput: A folder holds no run or cannot be read, or a run is damaged.
+        BadInput: A folder holds no run or cannot be read, or no run could be read.
     """
     found: dict[Path, LoadedRun] = {}
+    left_out: dict[Path, str] = {}
     for folder in folders:
-        for path in list(_runs_in(folder, DEPTH)) or [folder]:
-            found[path.resolve()] = load_run(path)
-    return sorted(found.values(), key=lambda run: run.manifest.created_at)
+        for path in (below := list(_runs_in(folder, DEPTH))) or [folder]:
+            try:
+                found[path.resolve()] = load_run(path)
+            except BadInput as error:
+                if not below:
+                    raise
+                left_out[path.resolve()] = str(error)
+    if not found:
+        raise BadInput(next(iter(left_out.values()), "no folder of runs was given"))
+    return sorted(found.values(), key=lambda run: run.manifest.created_at), [
+        f"{why}; the run was left out" for why in left_out.values()
+    ]
 
 
 def histories(runs: Sequence[LoadedRun], metrics: Sequence[str] = ()) -> list[Series]:

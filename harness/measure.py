@@ -16,6 +16,7 @@ from harness.limits import MemoryLimit, Skip
 from harness.manifest import Machine, Manifest, Provenance
 from harness.store import LoadedRun, load_run, open_run
 from harness.suite import Suite, load_suite
+from harness.text import harmless
 from harness.timelines import TRACES
 
 CHECK_SECONDS = 600.0
@@ -203,7 +204,7 @@ def _manifest(suite: Suite, machine: Machine, provenance: Provenance, cells: Seq
         suite=suite.identity(),
         machine=machine,
         created_at=_now(),
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        command=[harmless(each) for each in (Path(sys.argv[0]).name, *sys.argv[1:])],
         git_revision=revision,
         git_dirty=None if revision is None else bool(git("status", "--porcelain")),
         planned=[cell.key for cell in cells],

@@ -15,15 +15,16 @@ from typing import Self, TypeAlias
 
 from harness.cell import SCHEMA_VERSION, Measurement, Status
 from harness.errors import BadInput, os_errors
+from harness.files import is_remnant, remove_remnants, replace
 from harness.manifest import Machine, Manifest
 from harness.repeats import merged
+from harness.text import harmless
 from harness.versions import parsed
 
 Process: TypeAlias = tuple[str, int]
 """A cell's key, and which of its processes."""
 
 MANIFEST = "manifest.json"
-MANIFEST_BEING_WRITTEN = "manifest.json.new"
 MEASUREMENTS = "measurements.jsonl"
 
 
@@ -37,6 +38,11 @@ class LoadedRun:
     """The latest of every process of every cell: the cells planned in their order, then any others."""
     notices: list[str]
     """What the reader should know, a line each."""
+
+    @property
+    def name(self) -> str:
+        """What the folder is called, in letters that can be written anywhere."""
+        return harmless(self.path.name)
 
     @cached_property
     def measurements(self) -> list[Measurement]:
@@ -158,6 +164,7 @@ def load_run(path: Path) -> LoadedRun:
 
 def _opened(path: Path, manifest: Manifest, file: FileIO) -> Run:
     stored = _stored_manifest(path, manifest)  # again: another writer may have come and gone before the lock was ours
+    remove_remnants(path)
     lines = _read_measurements(path)
     notices: list[str] = []
     if lines.torn:
@@ -204,7 +211,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _left_by_an_aborted_start(entry: Path) -> bool:
-    return entry.name == MANIFEST_BEING_WRITTEN or (entry.name == MEASUREMENTS and entry.stat().st_size == 0)
+    return is_remnant(entry) or (entry.name == MEASUREMENTS and entry.stat().st_size == 0)
 
 
 _OPTIONS = ("device", "threads")
@@ -250,19 +257,8 @@ def _read_measurements(path: Path) -> _Lines:
 
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:
-    """Replace the manifest, so that at any moment either the old or the new one is there, whole."""
-    written = path / MANIFEST_BEING_WRITTEN
     with os_errors(f"cannot write to {path}"):
-        with written.open("wb") as file:
-            file.write(manifest.model_dump_json(indent=2).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        written.replace(path / MANIFEST)
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace(path / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
 
 
 def _lock(file: FileIO, path: Path) -> None:

@@ -29,6 +29,7 @@ from harness.suite_schema import (
     parse_steps,
     parse_suite,
 )
+from harness.text import harmless
 
 ALWAYS_X = ("steps", "tasks", "evaluations")
 """What every study can be drawn over: inner steps, tasks of the meta-batch, gradient evaluations."""
@@ -112,7 +113,7 @@ class Suite:
     @property
     def name(self) -> str:
         """The file's name without its ending."""
-        return self.path.stem
+        return harmless(self.path.stem)
 
     def identity(self) -> SuiteIdentity:
         """What a run's manifest says about its suite."""
@@ -171,7 +172,7 @@ def load_suite(suite: str | Path) -> Suite:
     path = find_suite(suite)
     try:
         content = path.read_bytes()
-        table = parse_suite(content.decode(), str(path))
+        table = parse_suite(content.decode("utf-8-sig"), str(path))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

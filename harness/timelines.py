@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from harness.cell import Cell, Model
 from harness.errors import BadInput, os_errors
+from harness.files import replace
 from harness.versions import parsed
 
 SCHEMA_VERSION = 1
@@ -88,9 +89,8 @@ class Timeline(Model):
     def write(self, folder: Path, stem: str) -> Path:
         """Write ``STEM.timeline.json`` into an existing folder; a reader meets the old file or the new one, whole."""
         path = folder / f"{stem}{ENDING}"
-        being_written = path.with_name(f"{path.name}.new")
-        being_written.write_text(self.model_dump_json() + "\n", encoding="utf-8")
-        return being_written.replace(path)
+        replace(path, self.model_dump_json().encode() + b"\n")
+        return path
 
 
 def thinned(

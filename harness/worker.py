@@ -10,6 +10,7 @@ import torch
 from harness import passes
 from harness.bilevel import Problem
 from harness.cell import Cell, Status
+from harness.conduct import NotFinite, Surroundings, require_gradient, require_result
 from harness.errors import BadInput, first_line
 from harness.estimators import BatchMetaGradient, Estimator
 from harness.estimators.base import Diagnostics
@@ -84,7 +85,7 @@ def measure(
     try:
         for found in _passes(cell, first_call, traces):
             emit(found)
-    except _Diverged as error:
+    except NotFinite as error:
         return Outcome(Status.DIVERGED, str(error))
     except BadInput as error:
         return Outcome(Status.CRASH, str(error))
@@ -92,10 +93,6 @@ def measure(
         status = Status.OOM if _is_out_of_memory(error) else Status.CRASH
         return Outcome(status, f"{type(error).__name__}: {first_line(error)}")
     return Outcome(Status.OK)
-
-
-class _Diverged(Exception):
-    pass
 
 
 _WANT_OF_MEMORY = (
@@ -131,24 +128,33 @@ def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) 
     def call() -> BatchMetaGradient:
         return estimator.meta_gradients(problem, tasks, theta)
 
-    yield _first_call(cell, call, first_call)
+    surroundings = Surroundings.of(theta, tasks)
+
+    def unless_changed(found: Found) -> Found:
+        """What a pass found, if the next one will meet what it met."""
+        surroundings.require_unchanged(theta, tasks)
+        return found
+
+    yield unless_changed(_first_call(cell, call, theta, first_call))
     if "memory" in cell.measure:
-        yield passes.memory(call, device)
+        yield unless_changed(passes.memory(call, device))
     seconds: float | None = None
     if "time" in cell.measure:
-        timed = passes.times(cell, call, device)
+        timed = unless_changed(passes.times(cell, call, device))
         yield timed
         seconds = median(timed.metrics["wall_seconds"])
     if "phases" in cell.measure:
-        yield passes.phases(call, device, seconds)
+        yield unless_changed(passes.phases(call, device, seconds))
     if traces is not None:
         passes.trace(cell, call, device, traces)
     if "accuracy" in cell.measure:
         for draw in range(cell.draws):
-            yield _accuracy(cell, estimator, draw)
+            yield unless_changed(_accuracy(cell, estimator, draw))
 
 
-def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient], announce: Callable[[int], None]) -> Found:
+def _first_call(
+    cell: Cell, call: Callable[[], BatchMetaGradient], theta: Params, announce: Callable[[int], None]
+) -> Found:
     """The call that warms the process up: what the operating system saw of a first use, and the work counted."""
     result: BatchMetaGradient | None = None
 
@@ -169,8 +175,7 @@ def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient], announce: Cal
         metrics["rss_peak_bytes"] = [rss_peak_bytes(counted)]
     else:
         counted()
-    assert result is not None
-    _require_finite(result.grad, cell)
+    result = require_result(result, theta, cell.steps)
     if "counters" in cell.measure:
         metrics |= {
             "gradient_count": [result.counts.gradients],
@@ -180,19 +185,15 @@ def _first_call(cell: Cell, call: Callable[[], BatchMetaGradient], announce: Cal
     return Found({**metrics, "query_loss": [float(result.query_loss)]})
 
 
-def _require_finite(grad: Params, cell: Cell) -> None:
-    if not all(bool(tensor.isfinite().all()) for tensor in grad.values()):
-        raise _Diverged(f"the meta-gradient is not finite at K = {cell.steps}")
-
-
 def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Found:
     """One seed: the estimator in float64 against each reference, and in the cell's dtype against itself."""
     problem = build_problem(cell, dtype="float64", draw=draw)
     tasks = problem.tasks(cell.tasks, cell.seed + draw)
     theta = problem.theta()
     results = [estimator.meta_gradient(problem, task, theta) for task in tasks]
+    for result in results:
+        require_gradient(result.grad, theta, cell.steps)
     grad = _mean([result.grad for result in results])
-    _require_finite(grad, cell)
     metrics: Metrics = {"inner_residual": [max(result.diagnostics.inner_residual for result in results)]}
     solves = [result.diagnostics for result in results if result.diagnostics.linear is not None]
     if solves:

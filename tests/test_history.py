@@ -152,7 +152,7 @@ def test_runs_may_lie_deeper(tmp_path: Path) -> None:
     store(tmp_path / "runs" / ".hidden" / "c", fourth)
     store(tmp_path / "too" / "deep" / "to" / "be" / "found" / "here", fourth)
     (tmp_path / "runs" / "other" / "again").symlink_to(tmp_path / "runs")
-    assert [each.path.name for each in load_runs([tmp_path / "runs"])] == ["a", "b"]
+    assert [each.path.name for each in load_runs([tmp_path / "runs"])[0]] == ["a", "b"]
     with pytest.raises(BadInput, match="too: holds no run"):
         load_runs([tmp_path / "too"])
 
@@ -164,7 +164,7 @@ def test_a_link_may_be_a_run_but_leads_no_further(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "more").symlink_to(tmp_path / "elsewhere" / "more")
     (tmp_path / "runs" / "latest").symlink_to(tmp_path / "elsewhere" / "a")
-    assert [each.path.name for each in load_runs([tmp_path / "runs"])] == ["latest"]
+    assert [each.path.name for each in load_runs([tmp_path / "runs"])[0]] == ["latest"]
 
 
 def test_folders_are_runs_or_hold_them(tmp_path: Path) -> None:
@@ -174,9 +174,35 @@ def test_folders_are_runs_or_hold_them(tmp_path: Path) -> None:
     store(tmp_path / "one", second)
     (tmp_path / "many" / "notes").mkdir()
     shutil.copy(tmp_path / "one" / "manifest.json", tmp_path / "many" / "stray")
-    found = load_runs([tmp_path / "many", tmp_path / "one", tmp_path / "many" / "a"])
+    found, left_out = load_runs([tmp_path / "many", tmp_path / "one", tmp_path / "many" / "a"])
+    assert left_out == []
     assert [each.path.name for each in found] == ["b", "one", "a"]
     with pytest.raises(BadInput, match=r"notes: holds no run"):
         load_runs([tmp_path / "many" / "notes"])
     with pytest.raises(BadInput, match="no such folder"):
         load_runs([tmp_path / "missing"])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("measurements.jsonl", "{}\n", "damaged"),
+        ("measurements.jsonl", "", "holds no measurements yet"),
+        ("manifest.json", "{", "damaged"),
+    ],
+)
+def test_a_run_that_cannot_be_read_keeps_nobody_from_the_rest(
+    tmp_path: Path, file: str, content: str, why: str
+) -> None:
+    first, second = runs([1.0, 2.0])
+    store(tmp_path / "good", first)
+    store(tmp_path / "bad", second)
+    (tmp_path / "bad" / file).write_text(content)
+    for folders in ([tmp_path], [tmp_path / "bad", tmp_path / "good"]):
+        found, [left_out] = load_runs(folders)
+        assert [each.path.name for each in found] == ["good"]
+        assert str(tmp_path / "bad") in left_out
+        assert why in left_out
+        assert left_out.endswith("; the run was left out")
+    with pytest.raises(BadInput, match=why):
+        load_runs([tmp_path / "bad"])

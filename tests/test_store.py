@@ -157,7 +157,9 @@ def test_finish_notes_the_median_overhead_of_the_latest_measurements(finished: P
     assert load_run(finished).manifest.overhead_seconds_median == 2.0
 
 
-@pytest.mark.parametrize("leftovers", [[], ["measurements.jsonl"], ["measurements.jsonl", "manifest.json.new"]])
+@pytest.mark.parametrize(
+    "leftovers", [[], ["measurements.jsonl"], ["measurements.jsonl", ".manifest.json.0a1b2c3d.new"]]
+)
 def test_start_aborted_before_its_manifest_was_there_is_no_obstacle(tmp_path: Path, leftovers: list[str]):
     for name in leftovers:
         (tmp_path / name).touch()

@@ -104,6 +104,12 @@ def test_missing_path_is_told():
         load_suite("/proc")
 
 
+def test_a_byte_order_mark_before_the_text_is_no_part_of_it():
+    Path("plain.toml").write_text(FIG, "utf-8")
+    Path("marked.toml").write_text(FIG.replace("\n", "\r\n"), "utf-8-sig")
+    assert load_suite("marked.toml").cells("cpu", 1) == load_suite("plain.toml").cells("cpu", 1)
+
+
 def test_identity_is_name_title_and_digest_of_the_text():
     digest = hashlib.sha256(FIG.encode()).hexdigest()
     assert suite().identity() == SuiteIdentity(name="fig", title="Error against steps", digest=digest)

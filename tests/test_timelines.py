@@ -38,10 +38,10 @@ def test_writing_again_replaces_and_leaves_nothing_beside(tmp_path: Path) -> Non
 def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     STORED.write(folder(tmp_path), "cell")
 
-    def killed(path: Path, target: Path) -> Path:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         STORED.model_copy(update={"label": "new"}).write(tmp_path / TRACES, "cell")
     assert load_timelines(tmp_path) == [STORED]

@@ -11,7 +11,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "harness"
 
 FLOORS = [
-    {"errors", "checks", "git", "registry", "pytree", "bilevel", "objective", "phases", "statistics", "units"},
+    {
+        "errors",
+        "files",
+        "text",
+        "checks",
+        "git",
+        "registry",
+        "pytree",
+        "bilevel",
+        "objective",
+        "phases",
+        "statistics",
+        "units",
+    },
     {"data", "inner", "linear_solvers"},
     {"problems", "estimators"},
     {"meters", "parts"},
@@ -32,7 +45,7 @@ FLOORS = [
         "versions",
         "disturbance",
     },
-    {"worker", "passes", "forecast", "machine", "executors"},
+    {"worker", "conduct", "passes", "forecast", "machine", "executors"},
     {
         "scaling",
         "frame",

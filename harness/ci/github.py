@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import os_errors
 from harness.expectations import Outcome, Verdict
-from harness.exports.document import one_line
+from harness.text import one_line
 
 LARGEST_SUMMARY_BYTES = 1024 * 1024
 """GitHub shows nothing of a step whose summary is larger."""

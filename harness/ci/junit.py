@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from harness.errors import os_errors
 from harness.expectations import Outcome, Verdict
-from harness.exports.document import one_line
+from harness.text import one_line
 
 
 def write_junit(path: Path, suite: str, verdicts: Sequence[Verdict]) -> None:

@@ -5,13 +5,13 @@ from html import escape
 
 from harness.cell import METRICS, Measurement, Status
 from harness.expectations import Verdict, verdicts_markdown
-from harness.exports.document import one_line
 from harness.report.findings import findings
 from harness.report.settings import Setting, settings
 from harness.report.tables import Row, Table, escaped, markdown_table, title
 from harness.report.variables import written
 from harness.statistics import summarise
 from harness.store import LoadedRun
+from harness.text import one_line
 from harness.units import quantity
 
 SHOWN = ("peak_bytes", "wall_seconds", "backprop_relative_error", "implicit_relative_error")

@@ -13,7 +13,9 @@ import harness
 from harness.cli import check, compare, doctor, export, frontier, history, plan, report, run, validate
 from harness.cli import list as list_verb
 from harness.cli.signals import ended_by_signals
+from harness.cli.streams import fault_of, patient_streams
 from harness.errors import BadInput
+from harness.text import harmless
 
 EXIT_CODES = """
 Exit codes: 0 done; 1 an expectation failed; 2 bad input; 3 some cells failed; 70 a fault of its own; 130 interrupted.
@@ -56,13 +58,27 @@ def _all_verbs(  # pyright: ignore[reportUnusedFunction]  (typer calls it)
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2, an error of ours a traceback and 70."""
+    with ended_by_signals(), patient_streams() as output:
+        code = _exit_code()
+        sys.stdout.flush()
+        if fault := fault_of(output):
+            print(f"imaml-bench: {fault}", file=sys.stderr)
+            code = code or 2
+    sys.exit(code)
+
+
+def _exit_code() -> int:
     try:
-        with ended_by_signals():
-            app()
+        app()
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            print(harmless(error.code), file=sys.stderr)
+        return int(error.code or 0) if not isinstance(error.code, str) else 1
     except BadInput as error:
-        print(f"imaml-bench: {error}", file=sys.stderr)
-        sys.exit(2)
+        print(f"imaml-bench: {harmless(str(error))}", file=sys.stderr)
+        return 2
     except Exception:
         traceback.print_exc()
         print("imaml-bench: this is an error of imaml-bench itself; please report it", file=sys.stderr)
-        sys.exit(70)
+        return 70
+    return 0

@@ -35,10 +35,10 @@ def history(
         raise BadInput("--json and --csv: choose one")
     from harness.history import histories, load_runs
 
-    runs = load_runs(folders)
+    runs, left_out = load_runs(folders)
     found = histories(runs, metric or ())
     notices = [f"{run.path}: {notice}" for run in runs for notice in run.notices]
-    for notice in [*notices, *_too_few(found)]:
+    for notice in [*left_out, *notices, *_too_few(found)]:
         typer.echo(f"note: {notice}", err=True)
     if as_json:
         from harness.exports.document import json_bytes
@@ -95,7 +95,7 @@ def _rows(found: Iterable["Series"]) -> Iterable[list[str]]:
 
 
 def _told(point: "Point") -> str:
-    from harness.exports.document import one_line
+    from harness.text import one_line
 
     return one_line(f"{point.run} ({_revision(point)}, {point.manifest.created_at[:10]})")
 

@@ -22,11 +22,17 @@ def report(
     """Draw the figures, tables and the page of one or several runs."""
     from harness.ci.github import append_summary
     from harness.ci.summary import run_summary
+    from harness.errors import os_errors
+    from harness.files import make_folder
     from harness.report import write_report
     from harness.store import load_run
 
     loaded = [load_run(run) for run in runs]
-    page = write_report(loaded, out or runs[0] / "report", style)
+    if out is None:
+        out = runs[0] / "report"
+        with os_errors(f"cannot write to {out}"):
+            make_folder(out)
+    page = write_report(loaded, out, style)
     for notice in (f"{run.path}: {notice}" for run in loaded for notice in run.notices):
         typer.echo(f"note: {notice}", err=True)
     append_summary(lambda: run_summary(loaded))

@@ -29,7 +29,7 @@ def tell(verdicts: "Sequence[Verdict]", *, as_json: bool, quiet: bool = False, s
     """
     from harness.ci.github import annotations, commands_stopped, in_actions
     from harness.expectations import as_json as fields
-    from harness.exports.document import one_line
+    from harness.text import one_line
 
     failed = [each for each in verdicts if each.outcome == "fail"]
     if as_json:
@@ -50,7 +50,7 @@ def tell(verdicts: "Sequence[Verdict]", *, as_json: bool, quiet: bool = False, s
 def show(verdicts: "Sequence[Verdict]", to: Console) -> None:
     """Print the table and the count of the verdicts."""
     from harness.expectations import counted, margin_text
-    from harness.exports.document import one_line
+    from harness.text import one_line
 
     table = bare_table()
     for heading in ("verdict", "claim", "measured", "bound", "margin"):

@@ -11,11 +11,11 @@ from harness.compare.amounts import JUDGED, SEVERITY, judge
 from harness.compare.times import Times, compare_apart, compare_in_turn
 from harness.disturbance import taken_by_others
 from harness.errors import BadInput, unknown
-from harness.exports.document import one_line
 from harness.exports.names import named
 from harness.repeats import merged
 from harness.statistics import Verdict
 from harness.store import LoadedRun
+from harness.text import harmless, one_line
 
 STATUS = "status"
 """What stands in the place of a metric where the verdict is on the cell as a whole."""
@@ -132,7 +132,7 @@ def compare_runs(
 
 
 def _notices(base: LoadedRun, head: LoadedRun, differences: Sequence[str]) -> Iterator[str]:
-    yield from (f"{run.path}: {notice}" for run in (base, head) for notice in run.notices)
+    yield from (harmless(f"{run.path}: {notice}") for run in (base, head) for notice in run.notices)
     if differences:
         yield f"different machines, so times are not judged: {'; '.join(differences)}"
     else:

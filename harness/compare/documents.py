@@ -6,10 +6,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from harness.compare.comparison import Comparison, Finding
-from harness.exports.document import json_bytes, one_line
+from harness.exports.document import json_bytes
 from harness.report.tables import Row, Table, markdown_table, section, title
 from harness.statistics import Verdict
 from harness.store import LoadedRun
+from harness.text import harmless, one_line
 from harness.units import number, quantity
 
 HEADERS = ("verdict", "cell", "metric", "base", "head", "change", "remark")
@@ -56,7 +57,11 @@ def as_json(comparison: Comparison) -> bytes:
 
 
 def _run(run: LoadedRun) -> dict[str, Any]:
-    return {"path": str(run.path), "git_revision": run.manifest.git_revision, "suite": run.manifest.suite.name}
+    return {
+        "path": harmless(str(run.path)),
+        "git_revision": run.manifest.git_revision,
+        "suite": run.manifest.suite.name,
+    }
 
 
 def _entry(finding: Finding) -> dict[str, Any]:

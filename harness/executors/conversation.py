@@ -13,12 +13,12 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-from harness.errors import printable
 from harness.executors import forks
 from harness.executors.child import WHERE_SIGNAL
 from harness.executors.forks import END_SECONDS, RESPONSE_SECONDS, how_ended, last_line
 from harness.executors.messages import MESSAGE_BYTES, Importing, Message, Request, read
 from harness.executors.server import NUMBER
+from harness.text import harmless
 
 IMPORT_SECONDS = 60.0
 """Longest an import of another package's code may take: seconds where it brings a framework of its own."""
@@ -97,7 +97,7 @@ class Conversation:
             self._lines = rest
             message = read(bytes(line))
             if message is None:
-                raise Lost(f"the worker sent what is no message: {printable(repr(bytes(line[:60])))}")
+                raise Lost(f"the worker sent what is no message: {harmless(repr(bytes(line[:60])))}")
             if not isinstance(message, Importing):
                 return message
             self._importing = message.what
@@ -133,7 +133,7 @@ class Conversation:
     def output(self) -> str:
         """The end of what it wrote to its standard output and error, control characters written out."""
         said, _, _ = self._output.partition(b"\nExtension modules: ")  # the interpreter's list, after a fatal signal
-        return printable(said.decode(errors="replace")).strip()
+        return harmless(said.decode(errors="replace")).strip()
 
     def __enter__(self) -> Self:
         return self

@@ -14,8 +14,9 @@ from uuid import uuid4
 
 import psutil
 
-from harness.errors import BadInput, cut, printable
+from harness.errors import BadInput, cut
 from harness.executors.server import FORK, START_SECONDS
+from harness.text import harmless
 
 SERVER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # a process that forks must have one thread
@@ -217,7 +218,7 @@ def how_ended(what: str, exit_code: int | None) -> str:
 def last_line(output: bytes) -> str:
     """The last line that says something."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines()]
-    return cut(printable(next((line for line in reversed(lines) if line), "")), 200)
+    return cut(harmless(next((line for line in reversed(lines) if line), "")), 200)
 
 
 def _kill_marked(mark: str) -> None:

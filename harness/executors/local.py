@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.cell import Cell, Measurement, Status
-from harness.errors import BadInput, cut, printable
+from harness.errors import BadInput, cut
 from harness.executors import forks
 from harness.executors.child import answer, measure_cell
 from harness.executors.conversation import Conversation, Lost, OutOfTime
 from harness.executors.messages import Answer, Failed, Finished, FirstCall, Message, Progress, Refused
 from harness.executors.watch import watch_rss
+from harness.text import harmless
 
 QUESTION_SECONDS = 60.0
 """Longest an answer may take where the caller says nothing else: a first use of CUDA takes some seconds of it."""
@@ -155,7 +156,7 @@ class _Record:
             match message := worker.hear():
                 case Finished():
                     self.status, self.work_seconds = message.status, message.work_seconds
-                    self.reason = None if message.reason is None else cut(printable(message.reason))
+                    self.reason = None if message.reason is None else cut(harmless(message.reason))
                     return
                 case Progress():
                     self.notes |= message.notes
@@ -179,5 +180,5 @@ class _Record:
             return Measurement(**known, status=self.status, reason=self.reason, notes=self.notes, metrics=self.metrics)
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
-            reason = f"the worker told what cannot be: {cut(printable(where))}: {error.errors()[0]['msg']}"
+            reason = f"the worker told what cannot be: {cut(harmless(where))}: {error.errors()[0]['msg']}"
             return Measurement(**known, status=Status.CRASH, reason=reason)

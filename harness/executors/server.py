@@ -4,6 +4,7 @@ It starts each worker and ends it with everything it started. As orphans become 
 a worker's descendants are found however they have hidden: once a worker has ended, they are children of this process.
 """
 
+import gc
 import os
 import selectors
 import signal
@@ -58,6 +59,7 @@ def serve(control: int, parent: int) -> None:
             import_module(module)
     channel.sendall(b"\n")
     signal.alarm(0)
+    gc.freeze()  # what has been imported lives on: looking through it for garbage would copy its pages in every worker
     _silence()
     die_with(parent, signal.SIGCONT)  # wakes this process, should it be stopped, to see that the parent has gone
     _Workers(channel, parent).serve()

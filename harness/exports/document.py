@@ -30,11 +30,6 @@ def json_bytes(content: Any) -> bytes:
     return text.replace("<", "\\u003c").encode() + b"\n"
 
 
-def one_line(text: str) -> str:
-    """``text`` without line breaks and control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def _finite(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _finite(value) for key, value in content.items()}

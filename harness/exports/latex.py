@@ -3,10 +3,11 @@ r"""LaTeX tables, to be pasted into a paper that has ``\usepackage{booktabs}``."
 import re
 from collections.abc import Sequence
 
-from harness.exports.document import Document, one_line
+from harness.exports.document import Document
 from harness.report.settings import Setting, settings
 from harness.report.tables import table
 from harness.store import LoadedRun
+from harness.text import one_line
 
 _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

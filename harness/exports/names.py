@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.cell import Cell, Measurement
-from harness.exports.document import one_line
 from harness.store import LoadedRun
+from harness.text import harmless, one_line
 from harness.units import count_of
 
 
@@ -42,7 +42,7 @@ def _names(run: LoadedRun, measurement: Measurement) -> list[str]:
     cell = measurement.cell
     short = f"{run.manifest.suite.name}: {cell.label}, K = {cell.steps}"
     long = f"{short}, {cell.estimator.words}"
-    names = [short, f"{short}, run {run.path.name}", long, f"{long}, run {run.path}, cell {measurement.key}"]
+    names = [short, f"{short}, run {run.name}", long, f"{long}, run {harmless(str(run.path))}, cell {measurement.key}"]
     return [one_line(name) for name in names]
 
 

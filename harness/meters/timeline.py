@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from harness.files import make_folder
 from harness.meters.allocator import backward_on_this_thread, changes, settle
 from harness.phases import listening
 
@@ -18,6 +19,9 @@ PHASE = "phase: "
 """Before the names of phases there."""
 MAX_SNAPSHOT_ENTRIES = 200_000
 """Allocations and releases a snapshot holds: the last ones, at some kilobytes each."""
+
+_PROFILE = ".profile.json.gz"
+_SNAPSHOT = ".snapshot.pickle"
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,12 @@ def record_timeline(call: Callable[[], object], device: torch.device, folder: Pa
         folder: Where the files go; created where it is missing.
         stem: Of their names.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    for ending in (_PROFILE, _SNAPSHOT):
+        (folder / f"{stem}{ending}").unlink(missing_ok=True)  # torch would write through a link
     is_cuda = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
-    snapshot = _cuda_snapshot(folder / f"{stem}.snapshot.pickle") if is_cuda else nullcontext()
+    snapshot = _cuda_snapshot(folder / f"{stem}{_SNAPSHOT}") if is_cuda else nullcontext()
     tracing = profile(activities=activities, profile_memory=True)
     if is_cuda:
         settle(device)
@@ -61,7 +67,7 @@ def record_timeline(call: Callable[[], object], device: torch.device, folder: Pa
         call()
         if is_cuda:
             torch.cuda.synchronize(device)
-    profiler.export_chrome_trace(str(folder / f"{stem}.profile.json.gz"))
+    profiler.export_chrome_trace(str(folder / f"{stem}{_PROFILE}"))
     assert profiler.profiler is not None
     assert profiler.profiler.kineto_results is not None
     return recording(profiler.profiler.kineto_results.events(), device)

@@ -4,7 +4,6 @@ It costs a session that does not use it next to nothing: torch is imported by th
 """
 
 from collections.abc import Generator, Iterator
-from functools import partial
 
 import pytest
 
@@ -81,13 +80,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if asked is None:
         return (yield)
     if asked.memory is not None:
-        from harness.pytest_plugin.memory import run_measured
+        from harness.pytest_plugin.memory import measured
 
-        item.runtest = partial(run_measured, item, item.runtest, asked.memory)
-    try:
+        with measured(item, asked.memory):
+            result = yield
+    else:
         result = yield
-    finally:
-        vars(item).pop("runtest", None)
     if asked.gradient is not None and not Metagrad.has_validated(item):
         pytest.fail("gradient_error: the test validated nothing: call metagrad.validate(fn)", pytrace=False)
     return result

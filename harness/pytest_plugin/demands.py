@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
+from unittest import TestCase
 
 import pytest
 
@@ -12,8 +14,9 @@ from harness.units import parse_bytes
 
 MARKERS = (
     "limit_peak_memory(limit, *, device=\"cpu\"): fail if the peak memory of the test's body, as PyTorch's allocator "
-    'counts it, exceeds the limit: "24 MB" (decimal), "24 MiB" or bytes. What fixtures hold, and what threads of the '
-    'test\'s own allocate, does not count. On a GPU: "cuda", "cuda:1", or "auto" for the first there is, else the CPU. '
+    'counts it, exceeds the limit: "24 MB" (decimal), "24 MiB" or bytes. What fixtures and setUp hold, and what '
+    'threads of the test\'s own allocate, does not count. On a GPU: "cuda", "cuda:1", or "auto" for the first there '
+    "is, else the CPU. "
     "With pytest-benchmark the body is run twice: timed, then measured.",
     'flat_memory(steps, *, device="cpu"): run the test\'s body once for each of the inner steps, given to it as '
     "`steps`, after an unmeasured run at the fewest, and fail if its peak memory is not flat: within 1 % over all of "
@@ -92,10 +95,20 @@ def flat_steps(node: pytest.Item) -> tuple[int, ...]:
     return flat[0] if flat else ()
 
 
+def is_unittest(item: pytest.Item) -> bool:
+    """Whether an item is a method of ``unittest.TestCase``."""
+    return issubclass(getattr(item, "cls", None) or object, TestCase)
+
+
 def _memory(item: pytest.Item) -> MemoryDemand | None:
     limit, flat = _arguments(item, limit_peak_memory), _arguments(item, flat_memory)
     if limit is None and flat is None:
         return None
+    if is_unittest(item) and iscoroutinefunction(getattr(item, "obj", None)):
+        name = "flat_memory" if limit is None else "limit_peak_memory"
+        raise BadInput(
+            f"{name}: the body of an async method of a TestCase cannot be measured; make it a plain function"
+        )
     if flat is not None:
         _require_steps(item)
     devices = sorted({found[1] for found in (limit, flat) if found})

@@ -2,8 +2,10 @@
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from copy import copy
+from functools import partial, wraps
 from typing import TypeAlias
 
 import pytest
@@ -12,7 +14,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness.errors import BadInput
 from harness.meters.allocator import allocator_peak
-from harness.pytest_plugin.demands import MemoryDemand
+from harness.pytest_plugin.demands import MemoryDemand, is_unittest
 from harness.pytest_plugin.record import forget, record
 from harness.scaling import EXACT, Law, scaling
 from harness.units import quantity
@@ -20,6 +22,33 @@ from harness.units import quantity
 Body: TypeAlias = Callable[[], object]
 
 _measuring = False
+
+
+@contextmanager
+def measured(item: pytest.Item, demand: MemoryDemand) -> Generator[None]:
+    """Within, the test's body is run as its memory markers ask.
+
+    The body of a method of ``unittest.TestCase`` is the method alone: what the item runs has ``setUp`` and the like in
+    it, which are fixtures.
+    """
+    if isinstance(item, pytest.Function) and is_unittest(item):
+        body: Body = item.obj
+
+        @wraps(body)
+        def method() -> None:
+            run_measured(item, body, demand)
+
+        item.obj = method
+        try:
+            yield
+        finally:
+            item.obj = body
+        return
+    item.runtest = partial(run_measured, item, item.runtest, demand)
+    try:
+        yield
+    finally:
+        vars(item).pop("runtest", None)
 
 
 def run_measured(item: pytest.Item, body: Body, demand: MemoryDemand) -> None:

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from harness.report.variables import written
-from harness.report.words import plain_text
+from harness.text import shortened
 from harness.units import Scale
 
 LOGARITHMIC_FROM = 8.0
@@ -26,7 +26,7 @@ def hover(*lines: str) -> str:
 
 def plain(text: str) -> str:
     """``text`` as Plotly shows it literally: it reads some markup otherwise."""
-    return escape(plain_text(text, 160), quote=False)
+    return escape(shortened(text, 160), quote=False)
 
 
 def capitalised(text: str) -> str:

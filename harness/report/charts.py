@@ -13,8 +13,8 @@ from harness.report.forecast import FORECAST, MEASURED, forecast_line
 from harness.report.settings import Curve, Setting
 from harness.report.style import Style, Styles
 from harness.report.tables import title
-from harness.report.words import plain_text
 from harness.statistics import Summary
+from harness.text import shortened
 from harness.units import Scale, quantity, scale
 
 CHARTS = 24
@@ -132,7 +132,7 @@ class Drawing:
         self.traces += traces
         places = list(range(first, len(self.traces)))
         self.series.append(
-            Series(plain_text(label, 60), colour(style), _SYMBOLS[style.marker][1][not style.filled], places)
+            Series(shortened(label, 60), colour(style), _SYMBOLS[style.marker][1][not style.filled], places)
         )
 
 

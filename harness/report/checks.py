@@ -186,7 +186,7 @@ def _source(runs: Sequence[LoadedRun]) -> Check:
     what = "Source code"
     if not all(run.manifest.git_revision for run in runs):
         return Check(State.UNKNOWN, what)
-    dirty = [run.path.name for run in runs if run.manifest.git_dirty]
+    dirty = [run.name for run in runs if run.manifest.git_dirty]
     if dirty:
         return Check(
             State.CAUTION,

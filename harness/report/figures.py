@@ -27,7 +27,7 @@ from harness.report.look import DEFAULT, Look, parameters
 from harness.report.panel import Plot, draw_panel, with_value_axis
 from harness.report.settings import Curve, Setting
 from harness.report.style import Styles
-from harness.report.words import plain_text
+from harness.text import shortened
 
 FORMATS: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
@@ -88,7 +88,7 @@ def compose(kind: Kind, setting: Setting, styles: Styles, look: Look = DEFAULT) 
     if not named:
         entries = [*curve_entries(_seen(shown, setting), styles, scale), *entries]
     column_count = columns(entries, sheet.width, look)
-    heading = textwrap.wrap(plain_text(setting.title, 300), int(sheet.width / scale * 19)) if look.heading else []
+    heading = textwrap.wrap(shortened(setting.title, 300), int(sheet.width / scale * 19)) if look.heading else []
     for plot in plots:
         plot.axes.set_title(_title(plot.panel, sheet.inner(plots)), linespacing=1.05)
     sheet.place(figure, plots, len(heading), math.ceil(len(entries) / column_count))
@@ -125,7 +125,7 @@ def _named(
     for plot in reversed(plots):
         values = [plot.end(curve, last) for curve in seen]
         ends = [
-            End(plain_text(curve.label, 48), styles[curve.estimator, curve.label].colour, value)
+            End(shortened(curve.label, 48), styles[curve.estimator, curve.label].colour, value)
             for curve, value in zip(seen, values, strict=True)
             if value is not None
         ]

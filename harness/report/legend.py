@@ -15,7 +15,7 @@ from harness.report.kinds import Panel
 from harness.report.look import Look
 from harness.report.settings import Curve, Setting
 from harness.report.style import Style, Styles
-from harness.report.words import plain_text
+from harness.text import shortened
 
 STATUS_MARKERS = {
     Status.OOM: ("x", "out of memory"),
@@ -60,7 +60,7 @@ def line(style: Style, scale: float) -> dict[str, Any]:
 def curve_entries(curves: Sequence[Curve], styles: Styles, scale: float) -> list[Entry]:
     """A curve each."""
     looks = [(curve.label, styles[curve.estimator, curve.label]) for curve in curves]
-    return [(plain_text(label, 48), Line2D([], [], **line(style, scale))) for label, style in looks]
+    return [(shortened(label, 48), Line2D([], [], **line(style, scale))) for label, style in looks]
 
 
 def other_entries(shown: Sequence[Panel], setting: Setting, scale: float) -> list[Entry]:

@@ -73,7 +73,7 @@ def find_look(style: str) -> Look:
             raise unknown("style", style, LOOKS)
         return LOOKS[style]
     try:
-        look = Look.model_validate(tomllib.loads(Path(style).read_text("utf-8")))
+        look = Look.model_validate(tomllib.loads(Path(style).read_text("utf-8-sig")))
     except OSError as error:
         raise BadInput(f"{style}: cannot be read as a style file: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -104,7 +104,7 @@ def render(
         "laws": [(setting.title, of) for setting in settings if (of := laws_table(setting))],
         "cell_count": len(measurements),
         "failures": [failure for setting in settings for failure in failures(setting)],
-        "notices": [(run.path.name, notice) for run in runs for notice in run.notices],
+        "notices": [(run.name, notice) for run in runs for notice in run.notices],
         "runs": [(run, provenance(run.manifest), shlex.join(run.manifest.command)) for run in runs],
         "metrics": [(title(name), name, _metric(name)) for name in metrics_held(measurements)],
         "style": inline.style(),

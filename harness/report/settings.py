@@ -109,7 +109,7 @@ def settings(runs: Sequence[LoadedRun]) -> list[Setting]:
     """The runs' settings, study by study, in the order of their first cells."""
     found: list[Setting] = []
     for run in runs:
-        name = {"run": f"run {run.path.name}"} if len(runs) > 1 else {}
+        name = {"run": f"run {run.name}"} if len(runs) > 1 else {}
         machine = run.manifest.machine
         memory_bytes = machine.memory_bytes if machine.device == "cpu" else machine.device_memory_bytes
         for study, variable, members in _studies(run.measurements):

@@ -21,8 +21,9 @@ from harness.report.look import DEFAULT, Look
 from harness.report.settings import Curve, Setting
 from harness.report.style import Style, Styles
 from harness.report.variables import STEPS
-from harness.report.words import listed, plain_text, quoted
+from harness.report.words import listed, quoted
 from harness.store import LoadedRun
+from harness.text import shortened
 from harness.timelines import Phase, Timeline, load_timelines, thinned
 from harness.units import Scale, quantity
 
@@ -73,8 +74,8 @@ class Group:
         """What is seen, with the peaks in words."""
         steps = "; ticks at its top begin inner steps" if any(_drawn_steps(t.timeline) for t in self.traces) else ""
         peaks = listed(
-            f"{quantity(trace.timeline.peak_bytes, 'B')} for {quoted(plain_text(trace.title, 48))}"
-            + (f" (phase {quoted(plain_text(trace.peak_phase, 24))})" if trace.peak_phase else "")
+            f"{quantity(trace.timeline.peak_bytes, 'B')} for {quoted(shortened(trace.title, 48))}"
+            + (f" (phase {quoted(shortened(trace.peak_phase, 24))})" if trace.peak_phase else "")
             for trace in self.traces
         )
         return (
@@ -174,7 +175,7 @@ def compose(group: Group, styles: Styles, look: Look = DEFAULT) -> Figure:
         axes = figure.add_axes((*corner, inner / width, plot / height))
         axes.set_ylim(lowest - (0.05 * margin if lowest < 0 else 0), highest + 0.16 * margin)
         _draw_panel(axes, trace, styles[trace.curve.estimator, trace.curve.label], unit, inner / scale, look)
-        axes.set_title(plain_text(trace.title, round(inner / scale * 15)), pad=18 * scale)
+        axes.set_title(shortened(trace.title, round(inner / scale * 15)), pad=18 * scale)
         if column == 0:
             axes.set_ylabel(f"live memory ({unit.symbol})")
         else:
@@ -185,7 +186,7 @@ def compose(group: Group, styles: Styles, look: Look = DEFAULT) -> Figure:
 
 
 def _heading(group: Group, look: Look) -> str:
-    return plain_text(f"{group.setting.title}, {STEPS.at(group.steps)}", 300) if look.heading else ""
+    return shortened(f"{group.setting.title}, {STEPS.at(group.steps)}", 300) if look.heading else ""
 
 
 def _draw_panel(axes: Axes, trace: Trace, style: Style, unit: Scale, width: float, look: Look) -> None:
@@ -252,7 +253,7 @@ def _shade(axes: Axes, phases: Sequence[Phase], width: float, scale: float) -> N
     ]
     named = sorted(sorted(shown, key=_length)[-_MAX_PHASES_NAMED:], key=_centre)
     centres = [_centre(phase) / end for phase in named]
-    labels = [plain_text(phase.name, 14) for phase in named]
+    labels = [shortened(phase.name, 14) for phase in named]
     widths = [(width_inches(label, 7 * scale) + 0.09 * scale) / width for label in labels]
     for label, centre, place in zip(labels, centres, apart(centres, widths), strict=True):
         leader = {"arrowstyle": "-", "linewidth": 0.5 * scale, "color": "0.5", "shrinkA": 0, "shrinkB": 0}

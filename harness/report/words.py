@@ -24,9 +24,3 @@ def quoted(label: str) -> str:
 def error(value: float) -> str:
     """A relative error, to two digits."""
     return "exact (0)" if value == 0 else number(value, digits=2)
-
-
-def plain_text(text: str, length: int) -> str:
-    """``text`` on one line without control characters, cut in the middle where it is longer than ``length``."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    return line if len(line) <= length else f"{line[: length // 2]}…{line[-(length - length // 2 - 1) :]}"

@@ -1,13 +1,14 @@
 """The report's files."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from harness.errors import BadInput, os_errors
 from harness.exports.tidy import csv, csv_bytes
+from harness.files import remove_remnants, replace
 from harness.report.figures import draw_all
+from harness.report.file_names import FileNames, slug
 from harness.report.kinds import OF_STUDIES, OF_THE_PAPER, caption, panels
 from harness.report.laws import laws_frame, laws_markdown
 from harness.report.look import DEFAULT, Look
@@ -35,7 +36,9 @@ def write(runs: Sequence[LoadedRun], out: Path, look: Look = DEFAULT) -> Path:
     found = settings(runs)
     chosen = styles(found)
     traced = groups(runs, found)
-    figures, timelines = list(_figures(found, chosen, look)), list(_timelines(traced, chosen, look))
+    names = FileNames()
+    figures = list(_figures(found, chosen, look, names))
+    timelines = list(_timelines(traced, chosen, look, names))
     comparisons = [(run, beside) for run in runs if (beside := table1(run.measurements))]
     files = _tables(runs, found, comparisons)
     for figure, drawn in (*figures, *timelines):
@@ -50,8 +53,9 @@ def write(runs: Sequence[LoadedRun], out: Path, look: Look = DEFAULT) -> Path:
         traced.note,
     ).encode()
     with os_errors(f"cannot write to {out}"):
+        remove_remnants(out)
         for name, content in files.items():
-            _replace(out / name, content)
+            replace(out / name, content)
     return out / "index.html"
 
 
@@ -63,27 +67,29 @@ def _tables(
     if laws := laws_markdown(found):
         files |= {"laws.md": laws.encode(), "laws.csv": csv_bytes(laws_frame(found))}
     if comparisons:
-        parts = [f"## Table 1, run {run.path.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
+        parts = [f"## Table 1, run {run.name}\n\n{markdown_table(of)}\n{CAPTION}\n" for run, of in comparisons]
         files["table1.md"] = "\n".join(parts).encode()
     return files
 
 
-def _figures(found: Sequence[Setting], chosen: Styles, look: Look) -> Iterator[tuple[DrawnFigure, Drawn]]:
+def _figures(
+    found: Sequence[Setting], chosen: Styles, look: Look, names: FileNames
+) -> Iterator[tuple[DrawnFigure, Drawn]]:
     """Those of each study, or of the paper, for every setting that has something to show in them."""
     for study in dict.fromkeys(setting.study for setting in found):
         for kind in OF_STUDIES if study else OF_THE_PAPER:
             drawable = [each for each in found if each.study == study and panels(kind, each)]
             contents = draw_all(kind, drawable, chosen, look)
             for setting, suffix, drawn in zip(drawable, suffixes(drawable), contents, strict=True):
-                name = f"{kind.name}{_slug(study)}{suffix}"
+                name = names.unique(f"{kind.name}{slug(study)}{suffix}")
                 heading = f"{study}. {kind.title}" if study else kind.title
                 yield DrawnFigure(heading, caption(kind, setting), setting, name, drawn["svg"], drawn["png"]), drawn
 
 
-def _timelines(traced: Groups, chosen: Styles, look: Look) -> Iterator[tuple[DrawnFigure, Drawn]]:
+def _timelines(traced: Groups, chosen: Styles, look: Look, names: FileNames) -> Iterator[tuple[DrawnFigure, Drawn]]:
     """Those of the traced cells."""
-    for name, group in _named(traced):
-        drawn = draw_timelines(group, chosen, look)
+    for wanted, group in _named(traced):
+        name, drawn = names.unique(wanted), draw_timelines(group, chosen, look)
         yield DrawnFigure(group.title, group.caption, group.setting, name, drawn["svg"], drawn["png"]), drawn
 
 
@@ -93,11 +99,7 @@ def suffixes(drawable: Sequence[Setting]) -> list[str]:
         return [""] * len(drawable)
     facts = [setting.facts for setting in drawable]
     differing = [name for name in facts[0] if len({each[name] for each in facts}) > 1]
-    found: list[str] = []
-    for each in facts:
-        suffix = _slug(" ".join(each[name] for name in differing))
-        found.append(suffix if suffix not in found else f"{suffix}-{len(found) + 1}")
-    return found
+    return FileNames().all_unique(slug(" ".join(each[name] for name in differing)) for each in facts)
 
 
 def _named(traced: Groups) -> Iterator[tuple[str, Group]]:
@@ -105,21 +107,4 @@ def _named(traced: Groups) -> Iterator[tuple[str, Group]]:
     for study, steps in dict.fromkeys((group.setting.study, group.steps) for group in traced.drawn):
         alike = [group for group in traced.drawn if (group.setting.study, group.steps) == (study, steps)]
         for group, suffix in zip(alike, suffixes([group.setting for group in alike]), strict=True):
-            yield f"timeline{_slug(study)}-k{steps}{suffix}", group
-
-
-def _slug(text: str) -> str:
-    """Safe in a file name, after a hyphen; empty for an empty text."""
-    words = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
-    return f"-{words[:80]}".rstrip("-.")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write so that a reader meets the old file or the new one, whole."""
-    written = path.with_name(f"{path.name}.new")
-    try:
-        written.write_bytes(content)
-        written.replace(path)
-    except OSError:
-        written.unlink(missing_ok=True)
-        raise
+            yield f"timeline{slug(study)}-k{steps}{suffix}", group

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import psutil
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from harness.cell import Cell, Measurement, Part, Status
 from harness.errors import BadInput
 from harness.executors import LocalExecutor, WorkerDied, conversation, forks
-from harness.executors.child import measure_cell
+from harness.executors.child import answer, measure_cell
 from harness.executors.conversation import Conversation, Lost
 from harness.executors.messages import Answer
 
@@ -231,9 +234,9 @@ def test_answers_come_as_they_are_known(executor: LocalExecutor) -> None:
 def test_an_answer_makes_no_objects_but_this_packages_own(executor: LocalExecutor) -> None:
     class Sly:
         def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.system, ("exit 1",)
+            return eval, ("1 + 1",)
 
-    with pytest.raises(Exception, match=r"posix\.system is no class of this package"):
+    with pytest.raises(UnpicklingError, match=r"builtins\.eval is no class of this package"):
         Answer.of(Sly()).value()
     with pytest.raises(RuntimeError, match=r"answered with something foreign: .*PosixPath"):
         executor.ask("pathlib:Path", "/tmp")
@@ -331,3 +334,30 @@ def test_nothing_outlives_a_killed_parent(tmp_path: Path, doing: str, processes:
     assert alive == []
     if "MARK" in doing:
         assert not lives(int((tmp_path / "pid").read_text()))
+
+
+def test_where_the_kernel_ends_no_orphans_workers_end_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on systems other than Linux: by the group, by the tree of processes, and by a pipe that ends."""
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, command: list[str], **options: Any) -> None:
+            refuse = "import harness.executors.lifetime; harness.executors.lifetime._prctl = lambda *_: False; "
+            super().__init__(
+                [*command[:-1], command[-1].replace("from harness", f"{refuse}from harness", 1)], **options
+            )
+
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setattr(forks, "_server", None)
+    monkeypatch.setattr(forks.subprocess, "Popen", Popen)
+    executor, mark = LocalExecutor(plugins=["faults"]), tmp_path / "pid"
+    server = forks.ready()
+    try:
+        assert executor.measure(cell("hang-with-children", mark, time_limit_seconds=1.0)).status is Status.TIMEOUT
+        assert not lives(int(mark.read_text()))
+        with Conversation(answer, "time:sleep", [(3600,)], (), limit_seconds=60.0) as worker:
+            os.kill(server.pid, signal.SIGKILL)
+            wait_for(lambda: not lives(worker.pid))
+    finally:
+        server.kill()

@@ -183,6 +183,71 @@ def test_a_limit_holds_the_body_of_a_test(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*memory.py*")
 
 
+UNITTEST = """
+import unittest
+
+@pytest.mark.limit_peak_memory("1 MB")
+class TestMethods(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = torch.ones(4 * MEGABYTE)
+
+    def setUp(self):
+        self.held = torch.ones(2 * MEGABYTE)
+        self.addCleanup(lambda: torch.ones(8 * MEGABYTE))
+
+    def tearDown(self):
+        torch.ones(16 * MEGABYTE)
+
+    def test_fits(self):
+        torch.ones(MEGABYTE)
+
+    def test_over(self):
+        torch.ones(MEGABYTE + 1)
+
+    def test_own_failure(self):
+        self.assertEqual(1, 2)
+
+    def test_skips(self):
+        self.skipTest("not today")
+
+    @unittest.skip("never")
+    def test_skipped(self):
+        torch.ones(3 * MEGABYTE)
+
+    @unittest.expectedFailure
+    def test_expected(self):
+        torch.ones(3 * MEGABYTE)
+
+class TestAsync(unittest.IsolatedAsyncioTestCase):
+    @pytest.mark.limit_peak_memory("1 MB")
+    async def test_waits(self):
+        torch.ones(MEGABYTE)
+
+class TestFixtures:
+    def setup_method(self):
+        self.held = torch.ones(2 * MEGABYTE)
+
+    @pytest.mark.limit_peak_memory("1 MB")
+    def test_plain(self):
+        torch.ones(MEGABYTE)
+"""
+
+
+def test_what_a_testcase_sets_up_is_no_part_of_its_tests_memory(pytester: pytest.Pytester) -> None:
+    result = run(pytester, UNITTEST, "--metagrad-report")
+    result.assert_outcomes(passed=2, failed=2, errors=1, skipped=2, xfailed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "limit_peak_memory: the body of an async method of a TestCase cannot be measured; make it a plain function",
+            "limit_peak_memory: peak of 1.00 MB on cpu, 4 B over the limit of 1 MB",
+            "E *AssertionError: 1 != 2",
+            "*TestMethods::test_fits: peak of 1 MB on cpu, 1 MB allowed",
+            "*TestFixtures::test_plain: peak of 1 MB on cpu, 1 MB allowed",
+        ]
+    )
+
+
 def test_flat_memory_is_one_verdict_over_all_k(pytester: pytest.Pytester) -> None:
     result = run(pytester, FLAT)
     result.assert_outcomes(passed=2, failed=5, errors=1)

@@ -31,7 +31,7 @@ from harness.report.legend import STATUS_MARKERS
 from harness.report.look import LOOKS, Look, parameters
 from harness.report.settings import Setting, settings
 from harness.report.style import contrast, styles
-from harness.report.words import plain_text
+from harness.text import shortened
 from tests.report.synthetic import HOSTILE, MACHINE, curve, measurement, memory, run
 
 STEPS = (1, 2, 4, 8)
@@ -153,15 +153,15 @@ def test_curves_that_coincide_all_show() -> None:
 
 def test_a_label_is_shown_as_it_is() -> None:
     cells = curve(HOSTILE, "maml", STEPS, memory(1e6, 1e6))
-    assert legend(composed(FIGURE_2B, cells))[0] == plain_text(HOSTILE, 48)
+    assert legend(composed(FIGURE_2B, cells))[0] == shortened(HOSTILE, 48)
     short = composed(FIGURE_2B, curve("_$\\frac$ &", "maml", STEPS, memory(1e6, 1e6)))
     assert names_at_ends(short.axes[0]) == ["_$\\frac$ &"]
     assert b"<script" not in drawn(FIGURE_2B, cells)["svg"]
 
 
 def test_long_labels_are_cut_in_the_middle() -> None:
-    assert plain_text("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
-    assert plain_text("a\x00b\nc", 11) == "a b c"
+    assert shortened("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
+    assert shortened("a\x00b\nc", 11) == "a b c"
 
 
 def test_letters_the_font_lacks_do_not_disturb() -> None:

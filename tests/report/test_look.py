@@ -83,3 +83,8 @@ def test_a_report_is_drawn_in_the_style_asked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="unknown style"):
         write_report([a_run], tmp_path / "none", "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_style_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "style.toml").write_text("dpi = 100", "utf-8-sig")
+    assert find_look(str(tmp_path / "style.toml")).dpi == 100

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,10 +104,10 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path: Path, monkeypa
     write_report([two_kinds()], tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def full(path: Path, target: Path) -> Path:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BadInput, match="No space left on device"):
         write_report([run([measurement("other")])], tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -145,3 +146,28 @@ def test_figures_of_studies_are_named_after_them(tmp_path: Path) -> None:
     assert {"accuracy-error-work.png", "accuracy-error-k.svg"} <= names(tmp_path)
     assert "Error / work. Accuracy of the meta-gradient" in page
     assert "studies" in (tmp_path / "table.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "titles", [("A", "a"), ("x!", "x?"), ("精度", "速度"), ("!", "?"), ("a", "a 2"), ("é", "e\u0301")]
+)
+def test_each_study_has_its_own_picture_under_its_caption(tmp_path: Path, titles: tuple[str, str]) -> None:
+    cells = [
+        cell
+        for slope, title in zip((1e6, 9e6), titles, strict=True)
+        for cell in curve(
+            "MAML",
+            "maml",
+            (1, 2),
+            memory(slope, slope),
+            studies=[{"title": title, "x": "steps", "label": "MAML"}],
+            seed=int(slope),
+        )
+    ]
+    page = write_report([run(cells)], tmp_path).read_text()
+    for number, title in enumerate(titles):
+        [file] = re.findall(rf'<strong>{re.escape(title)}\. .*?href="([^"]+\.png)"', page)
+        write_report([run([each for each in cells if each.cell.studies[0].title == title])], tmp_path / str(number))
+        [alone] = (tmp_path / str(number)).glob("*.png")
+        assert (tmp_path / file).read_bytes() == alone.read_bytes()
+    assert len(list(tmp_path.glob("*.png"))) == 2
