@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
 
+from harness.text import harmless
+
 _PACKAGE = Path(__file__).parent
 _LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
 
@@ -29,17 +31,31 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> BadInput:
     return BadInput(f"unknown {kind} '{name}': {hint}")
 
 
+MESSAGE_CHARACTERS = 1000
+"""A longer line of an error's message is cut."""
+
+
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or that it has none."""
-    return (str(error).strip() or "no message").splitlines()[0]
+    """The first line of an error's message, cut and without control characters, or that it has none."""
+    try:
+        message = str(error).strip()
+    except Exception as fault:
+        message = f"a message that cannot be read ({type(fault).__name__})"
+    return cut(harmless((message or "no message").splitlines()[0]))
 
 
-def story(error: Exception, part: object) -> str:
+def cut(text: str, characters: int = MESSAGE_CHARACTERS) -> str:
+    """The text, or its beginning where it is longer than that."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def story(error: BaseException, part: object) -> str:
     """A user's exception in one line: its type, its message, and where in the user's code it arose, if it did.
 
     Args:
         error: What was raised.
         part: The user's function, class or object it was raised by: the last line in its file is the one to name.
+            ``None`` where that is not known.
     """
     return f"{type(error).__name__}: {first_line(error)}{_place(error, _home(part))}"
 
@@ -63,10 +79,10 @@ def faults_of(part: object, what: str) -> Generator[None]:
 
 def _home(part: object) -> str:
     """The file of the module that a function, a class, or an object's class is of."""
-    return getattr(sys.modules.get(part.__module__), "__file__", None) or ""
+    return getattr(sys.modules.get(getattr(part, "__module__", "")), "__file__", None) or ""
 
 
-def _place(error: Exception, home: str) -> str:
+def _place(error: BaseException, home: str) -> str:
     frames = [each for each in extract_tb(error.__traceback__) if not _is_ours(each.filename)]
     own = [each for each in frames if each.filename == home]
     last = next(reversed(own or [each for each in frames if not _is_installed(each.filename)]), None)

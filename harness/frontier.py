@@ -8,7 +8,7 @@ from math import gcd
 from typing import Any
 
 from harness.cell import Cell, Part, Status
-from harness.executors import LocalExecutor
+from harness.executors import LocalExecutor, WorkerDied
 from harness.forecast import Forecast
 from harness.registry import PROBLEMS
 
@@ -16,6 +16,8 @@ MOST_STEPS = 2**20
 """More inner steps than this are called any number."""
 MOST_TIMES = 10_000
 """Models whose size parameters are more times those of the suite are not tried."""
+EXPLORE_SECONDS = 600.0
+"""Longest the search of one configuration may take: it makes some tens of forecasts."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Frontier:
 
     cell: Cell
     """With the most inner steps that the suite has for it."""
-    model: Model
-    """The suite's; without a ``size`` where the problem does not say what makes it larger."""
+    model: Model | None
+    """The suite's; without a ``size`` where the problem does not say what makes it larger. ``None`` where even that is
+    not known, as the worker that was asked has died."""
     steps: int
     """Largest K that fits with the suite's model; 0 where not even one step does."""
     largest: Model | None
@@ -71,7 +74,13 @@ def frontiers(
     """
     most = {cell.family: cell for cell in sorted(cells, key=lambda cell: cell.steps)}
     for family in dict.fromkeys(cell.family for cell in cells):
-        found: Frontier = executor.ask("harness.frontier:explore", most[family], budget_bytes)
+        cell = most[family]
+        try:
+            found: Frontier = executor.ask(
+                "harness.frontier:explore", cell, budget_bytes, limit_seconds=EXPLORE_SECONDS
+            )
+        except WorkerDied as death:
+            found = Frontier(cell, None, 0, None, False, reason=str(death))
         if confirm and found.reason is None and not found.any_steps:
             yield confirmed(found, budget_bytes, executor)
         else:
@@ -112,7 +121,7 @@ def _largest_model(cell: Cell, budget_bytes: int, peak_bytes: int) -> Model | No
 def confirmed(forecast: Frontier, budget_bytes: int, executor: LocalExecutor) -> Frontier:
     """The largest K found again by measuring the memory of real cells, from the forecast on."""
     cell = forecast.cell.model_copy(update={"measure": ("memory",), "references": ()})
-    [estimate] = executor.ask("harness.forecast:forecast", [cell])
+    [estimate] = executor.ask("harness.forecast:forecast", [cell], limit_seconds=EXPLORE_SECONDS)
     baseline = estimate.baseline_bytes or 0
 
     @cache

@@ -1,7 +1,7 @@
 """A suite measured into a run directory."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,12 @@ from harness.store import LoadedRun, load_run, open_run
 from harness.suite import Suite, load_suite
 from harness.text import harmless
 from harness.timelines import TRACES
+
+CHECK_SECONDS = 600.0
+"""Longest that building every part may take: tens of thousands of images may have to be read for their cache."""
+
+FORECAST_SECONDS = 120.0
+"""Longest the forecast of a configuration may take: it is a few runs of few steps without data."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,10 @@ class Listener(Protocol):
 
     def measured(self, measurement: Measurement) -> None:
         """A cell has ended, and its measurement is on the disk."""
+        ...
+
+    def noticed(self, notice: str) -> None:
+        """Something has come up that the user should know."""
         ...
 
 
@@ -95,8 +105,12 @@ def run(
         if listener:
             listener.planned([cell for cell, _ in todo], len(cells) * repeats - len(todo), store.notices)
         forecasts = _forecasts([cell for cell, _ in todo], executor)
+        if listener:
+            for notice in without_forecast(forecasts):
+                listener.noticed(notice)
         free_bytes = executor.ask("harness.forecast:free_bytes", machine.device) if forecasts else None
-        known = {key: each.peak_bytes for key, each in forecasts.items() if each.peak_bytes is not None}
+        by_key = {cell.key: forecast for cell, forecast in forecasts}
+        known = {key: each.peak_bytes for key, each in by_key.items() if each.peak_bytes is not None}
         limit = MemoryLimit(Skip(skip), known, free_bytes, store.latest())
         for cell, repeat in todo:
             refusal = limit.refusal(cell)
@@ -105,7 +119,7 @@ def run(
                 if refusal
                 else executor.measure(cell, repeat, traces if repeat == 0 else None)
             )
-            measurement = _with_forecast(measurement, forecasts.get(cell.key))
+            measurement = _with_forecast(measurement, by_key.get(cell.key))
             store.append(measurement)
             limit.learn(measurement)
             if listener:
@@ -122,16 +136,39 @@ def _require_kinds(suite: object, **lists: object) -> None:
             raise BadInput(f"{name}: {value!r} is not a list")
 
 
-def _forecasts(cells: Sequence[Cell], executor: LocalExecutor) -> dict[str, Forecast]:
-    """By key, the forecasts of the cells whose memory is to be measured."""
-    asked = list({cell.key: cell for cell in cells if "memory" in cell.measure}.values())
-    if not asked:
-        return {}
-    try:
-        found: list[Forecast] = executor.ask("harness.forecast:forecast", asked)
-    except WorkerDied as death:  # of a user's part: each cell will tell whether it was its own
-        found = [Forecast(None, reason=str(death))] * len(asked)
-    return {cell.key: each for cell, each in zip(asked, found, strict=True)}
+def forecast_each(cells: Iterable[Cell], executor: LocalExecutor) -> Iterator[tuple[Cell, Forecast]]:
+    """Each cell with the forecast of its memory, as they come: those that differ in their inner steps together.
+
+    A cell whose forecast ends or hangs the worker has that for a reason, and so have those it shares runs with; the
+    others' are made all the same.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        shared = cell.model_dump_json(include={"problem", "estimator", "tasks", "dtype", "device", "threads"})
+        groups.setdefault(shared, []).append(cell)
+    questions = [(group,) for group in groups.values()]
+    answers = executor.ask_each("harness.forecast:forecast", questions, limit_seconds=FORECAST_SECONDS)
+    for group, found in zip(groups.values(), answers, strict=True):
+        lost = isinstance(found, WorkerDied)
+        yield from zip(group, [Forecast(None, reason=str(found))] * len(group) if lost else found, strict=True)
+
+
+def without_forecast(forecasts: Iterable[tuple[Cell, Forecast]]) -> list[str]:
+    """Which cells have no forecast, and why, a line for each configuration and reason."""
+    steps: dict[tuple[str, str, str], list[int]] = {}
+    for cell, forecast in forecasts:
+        if forecast.peak_bytes is None:
+            why = forecast.reason or "no reason was given"
+            steps.setdefault((cell.label, cell.problem.words, why), []).append(cell.steps)
+    return [
+        f"no forecast of the memory of {label} on {problem} at K = {', '.join(map(str, dict.fromkeys(ks)))}: {why}"
+        for (label, problem, why), ks in steps.items()
+    ]
+
+
+def _forecasts(cells: Sequence[Cell], executor: LocalExecutor) -> list[tuple[Cell, Forecast]]:
+    """The forecasts of the cells whose memory is to be measured."""
+    return list(forecast_each({cell.key: cell for cell in cells if "memory" in cell.measure}.values(), executor))
 
 
 def _skipped(cell: Cell, repeat: int, reason: str) -> Measurement:
@@ -196,6 +233,6 @@ def imagine(suite: Suite, executor: LocalExecutor, chosen: Choice) -> list[Cell]
 
 def _check(suite: Suite, cells: Sequence[Cell], executor: LocalExecutor) -> None:
     try:
-        executor.ask("harness.worker:check", cells)
+        executor.ask("harness.worker:check", cells, limit_seconds=CHECK_SECONDS)
     except BadInput as error:
         raise BadInput(f"{suite.path}: {error}") from None

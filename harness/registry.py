@@ -5,12 +5,19 @@ through the entry point groups ``imaml_bench.problems``, ``imaml_bench.estimator
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
 from typing import Any
 
 from harness.errors import BadInput, faults_of, first_line, unknown
+
+around_import: Callable[[str], AbstractContextManager[object]] = nullcontext
+"""Entered with the name of another package's part while that is imported, which may take for ever or end the process.
+
+A worker sets it, to tell what it is at.
+"""
 
 
 class Registry:
@@ -76,8 +83,9 @@ class Registry:
 
     def _load(self, point: EntryPoint) -> Callable[..., Any]:
         try:
-            return point.load()
-        except Exception as error:
+            with around_import(f"entry point {point.value} of {self.kind} '{point.name}'"):
+                return point.load()
+        except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {first_line(error)}"
             raise BadInput(f"{self.kind} '{point.name}': cannot import its entry point {point.value}: {why}") from error
 

@@ -1,5 +1,6 @@
 """Estimators that fail in every way a cell can; a worker that imports this module as a plugin knows them."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -41,6 +42,48 @@ class Faulty(Estimator):
                 with subprocess.Popen(["sleep", "3600"]) as process:
                     Path(self.mark).write_text(str(process.pid))
                     process.wait()
+            case "hang-holding-the-interpreter":
+                ctypes.PyDLL(None).pause()  # unlike CDLL, without letting other threads run
+            case "hang-ignoring-signals":
+                for each in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+                    signal.signal(each, signal.SIG_IGN)
+                time.sleep(3600)
+            case "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "hidden-grandchild":
+                _hide(self.mark)
+            case "hang-with-hidden-grandchild":
+                _hide(self.mark)
+                time.sleep(3600)
+            case "crash-with-hidden-grandchild":
+                _hide(self.mark)
+                os._exit(7)
+            case "close-everything":
+                os.closerange(0, 1000)
+            case "kill-the-fork-server":
+                os.kill(os.getppid(), signal.SIGKILL)
+                time.sleep(3600)
+            case "system-exit":
+                raise SystemExit(7)
+            case "interrupt":
+                raise KeyboardInterrupt
+            case "message-that-raises":
+                raise Unspeakable
+            case "long-message":
+                raise ValueError("x" * 10**6)
+            case "escape-sequence":
+                raise ValueError("\x1b]0;owned\x07")
+            case "print":
+                print("from Python \x1b[31m")
+                os.write(1, b"from C\n")
+                os.write(2, b"and an error\n")
+            case "flood":
+                for _ in range(100):
+                    os.write(1, b"x" * 2**20)
+                print("\nat last")
+            case "endless-flood":
+                while True:
+                    os.write(1, b"x" * 2**20)
             case "not-finite":
                 theta = objective.theta
                 return Estimate(theta * float("nan"), theta.sum(), Diagnostics(objective, theta, lr, self.steps))
@@ -48,6 +91,27 @@ class Faulty(Estimator):
                 pass
         theta = objective.theta
         return Estimate(theta.clone(), theta.sum(), Diagnostics(objective, theta, lr, self.steps))
+
+
+class Unspeakable(Exception):
+    """Has a text that raises."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("never")
+
+
+def _hide(mark: str) -> None:
+    """Start a daemon as daemons start: forked twice, in a session of its own, deaf to polite signals."""
+    if os.fork():
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    Path(mark).write_text(str(os.getpid()))
+    time.sleep(3600)
+    os._exit(0)
 
 
 @dataclass(frozen=True)

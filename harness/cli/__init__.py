@@ -12,6 +12,7 @@ import typer
 import harness
 from harness.cli import check, compare, doctor, export, frontier, history, plan, report, run, validate
 from harness.cli import list as list_verb
+from harness.cli.signals import ended_by_signals
 from harness.cli.streams import fault_of, patient_streams
 from harness.errors import BadInput
 from harness.text import harmless
@@ -57,7 +58,7 @@ def _all_verbs(  # pyright: ignore[reportUnusedFunction]  (typer calls it)
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2, an error of ours a traceback and 70."""
-    with patient_streams() as output:
+    with ended_by_signals(), patient_streams() as output:
         code = _exit_code()
         sys.stdout.flush()
         if fault := fault_of(output):

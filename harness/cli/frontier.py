@@ -66,7 +66,7 @@ def frontier(
 def _words(found: "Frontier") -> str:
     cell = found.cell
     head = f"{cell.label}, {cell.problem.name}:"
-    if found.reason is not None:
+    if found.reason is not None or found.model is None:
         return f"{head} not forecast: {found.reason}"
     sure = "" if not found.without_scratch else ", short of what kernels take while they run"
     steps = "any K" if found.any_steps else f"K ≤ {found.steps:,}" if found.steps else "no K"

@@ -1,7 +1,7 @@
 """``imaml-bench plan``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,47 +34,52 @@ def plan(
 ) -> None:
     """Show the cells a run would measure, checked but not run."""
     from harness.executors import LocalExecutor
-    from harness.measure import Choice, imagine
+    from harness.measure import Choice, forecast_each, imagine
     from harness.measure import plan as plan_run
     from harness.suite import load_suite
 
     loaded, executor = load_suite(suite), LocalExecutor()
     chosen = Choice(device, parse_step_list(steps), estimator, threads)
     cells = imagine(loaded, executor, chosen) if memory else plan_run(loaded, executor, chosen)[1]
-    forecasts: list[Forecast] = executor.ask("harness.forecast:forecast", cells) if memory else []
     free_bytes: int | None = executor.ask("harness.forecast:free_bytes", cells[0].device) if memory else None
+    told = forecast_each(cells, executor) if memory else ((cell, None) for cell in cells)
     if as_json:
-        _print_json(cells, forecasts)
+        _print_json(told)
     else:
-        _print_lines(cells, forecasts, free_bytes)
+        _print_lines(cells, told, free_bytes)
 
 
-def _print_json(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]") -> None:
-    for index, cell in enumerate(cells):
+def _print_json(told: "Iterable[tuple[Cell, Forecast | None]]") -> None:
+    for cell, forecast in told:
         line: dict[str, Any] = {"key": cell.key, **cell.model_dump(mode="json")}
-        if forecasts:
-            line |= {"forecast_peak_bytes": forecasts[index].peak_bytes, "forecast_reason": forecasts[index].reason}
-        print(json.dumps(line, ensure_ascii=False))
+        if forecast is not None:
+            line |= {"forecast_peak_bytes": forecast.peak_bytes, "forecast_reason": forecast.reason}
+        print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
-def _print_lines(cells: "Sequence[Cell]", forecasts: "Sequence[Forecast]", free_bytes: int | None) -> None:
+def _print_lines(
+    cells: "Sequence[Cell]", told: "Iterable[tuple[Cell, Forecast | None]]", free_bytes: int | None
+) -> None:
     from harness.cell import varied
     from harness.units import count_of, quantity
 
     different = varied(cell.problem for cell in cells)
-    rows = [[c.key, c.point, c.label, c.problem.only(different).words, c.dtype, c.device] for c in cells]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for index, row in enumerate(rows):
-        words = [f"{text:<{width}}" for text, width in zip(row, widths, strict=True)]
-        if forecasts:
-            words.append(_forecast_in_words(forecasts[index], free_bytes))
-        print("  ".join(words).rstrip())
+
+    def texts(c: "Cell") -> list[str]:
+        return [c.key, c.point, c.label, c.problem.only(different).words, c.dtype, c.device]
+
+    widths = [max(map(len, column)) for column in zip(*map(texts, cells), strict=True)]
+    without_scratch = False
+    for cell, forecast in told:
+        words = [f"{text:<{width}}" for text, width in zip(texts(cell), widths, strict=True)]
+        if forecast is not None:
+            without_scratch |= forecast.without_scratch
+            words.append(_forecast_in_words(forecast, free_bytes))
+        print("  ".join(words).rstrip(), flush=True)
     print(count_of(len(cells), "cell"))
-    if not forecasts:
-        return
     if free_bytes is not None:
         print(f"{quantity(free_bytes, 'B')} are free on {cells[0].device}")
-    if any(each.without_scratch for each in forecasts):
+    if without_scratch:
         print("+: and what kernels take while they run, which only the device itself could tell")
 
 

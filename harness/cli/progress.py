@@ -67,6 +67,9 @@ class Quiet:
         self.skipped += measurement.status is Status.SKIPPED
         self.failed += measurement.status not in (Status.OK, Status.SKIPPED)
 
+    def noticed(self, notice: str) -> None:
+        """Something has come up that the user should know."""
+
     def summary(self) -> str:
         """What the run came to, in words."""
         words = f"{self.finished - self.skipped} of {self.total} cells measured"
@@ -98,7 +101,11 @@ class Lines(Quiet):
         super().planned(todo, done, notices)
         self._different = varied(cell.problem for cell in todo)
         for notice in notices:
-            self.say(f"note: {notice}")
+            self.noticed(notice)
+
+    def noticed(self, notice: str) -> None:
+        """Something has come up that the user should know."""
+        self.say(f"note: {notice}")
 
     def measured(self, measurement: Measurement) -> None:
         """A cell has ended."""

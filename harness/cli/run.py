@@ -42,6 +42,7 @@ def run(
     from harness.ci.github import append_summary, commands_stopped
     from harness.ci.summary import run_summary, verdicts_summary
     from harness.cli.progress import busy_line, listener_for
+    from harness.cli.signals import Ended
     from harness.cli.verdicts import tell
     from harness.expectations import passed, verdicts
     from harness.measure import run as measure_suite
@@ -64,9 +65,9 @@ def run(
                 trace=trace,
                 skip=skip,
             )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Ended) as end:
         print("imaml-bench: interrupted; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(end.code if isinstance(end, Ended) else 130) from None
     found = verdicts(measured, named.expectations)
     tell(found, as_json=as_json, quiet=quiet, suite=named.path)
     append_summary(lambda: verdicts_summary(named.name, found) + run_summary([measured]))

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.errors import BadInput, unknown
+from harness.executors.lifetime import die_with
 from harness.git import git
 from harness.store import LoadedRun, load_run
 from harness.suite import Suite, load_suite
@@ -17,6 +19,8 @@ from harness.suite import Suite, load_suite
 WORKING_TREE = "."
 SOME_CELLS_FAILED = 3
 """Exit code of ``run``."""
+ENDED_BY_SIGNALS = {129, 143}
+"""Its exit codes where the system told it to end."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +146,12 @@ class _Side:
             capture_output=True,
             text=True,
             check=False,
+            preexec_fn=partial(die_with, os.getpid()),
         )
         if done.returncode == 130:
             raise KeyboardInterrupt
+        if done.returncode in ENDED_BY_SIGNALS:
+            raise SystemExit(done.returncode)
         if done.returncode not in (0, SOME_CELLS_FAILED):
             raise BadInput(f"{self.revision} cannot measure this: {_last_words(done.stderr)}")
         return done

@@ -11,6 +11,7 @@ from harness.doctor.finding import Finding
 from harness.doctor.operations import known_flops
 from harness.doctor.resident import known_resident_memory
 from harness.doctor.trials import declared_equal, paired_work, told_apart
+from harness.errors import first_line
 
 
 def check_meters(device: str, runs: int) -> list[Finding]:
@@ -42,5 +43,4 @@ def attempted(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return check()
     except Exception as error:
-        first_line = (str(error).strip() or "no message").splitlines()[0]
-        return [Finding(name, "a reading", None, "fail", f"{type(error).__name__}: {first_line}")]
+        return [Finding(name, "a reading", None, "fail", f"{type(error).__name__}: {first_line(error)}")]

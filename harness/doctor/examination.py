@@ -4,6 +4,9 @@ from harness.doctor.cells import forecast_peak, repeated
 from harness.doctor.finding import Examination
 from harness.executors import LocalExecutor
 
+CHECK_SECONDS, TRIAL_SECONDS = 300.0, 30.0
+"""Longest the checks of single meters may take, and more for each trial: on a quiet machine some 15 s and 0.2 s."""
+
 
 def examine(device: str, runs: int) -> Examination:
     """Hold every meter against a planted truth, and see which quantities can be measured here at all.
@@ -17,7 +20,8 @@ def examine(device: str, runs: int) -> Examination:
     """
     executor = LocalExecutor()
     machine = executor.ask("harness.machine:describe", device, 1)
-    found = executor.ask("harness.doctor.bench:check_meters", machine.device, runs)
+    limit_seconds = CHECK_SECONDS + runs * TRIAL_SECONDS
+    found = executor.ask("harness.doctor.bench:check_meters", machine.device, runs, limit_seconds=limit_seconds)
     found += repeated(machine.device, executor.measure)
     found += forecast_peak(
         machine.device, executor.measure, lambda cells: executor.ask("harness.forecast:forecast", cells)

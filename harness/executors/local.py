@@ -1,50 +1,33 @@
-"""A fresh process for every cell, forked from a server that has torch imported."""
+"""A fresh process for every cell and question, forked from a server that has torch imported."""
 
-import signal
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
-from os import environ, killpg
 from pathlib import Path
-from sys import modules
+from pickle import UnpicklingError
 from time import perf_counter
-from types import ModuleType
 from typing import Any
 
-from harness import registry
+from pydantic import ValidationError
+
 from harness.cell import Cell, Measurement, Status
-from harness.errors import BadInput
-from harness.executors.child import Failed, Finished, FirstCall, Progress, answer, child
+from harness.errors import BadInput, cut
+from harness.executors import forks
+from harness.executors.child import answer, measure_cell
+from harness.executors.conversation import Conversation, Lost, OutOfTime
+from harness.executors.messages import Answer, Failed, Finished, FirstCall, Message, Progress, Refused
 from harness.executors.watch import watch_rss
+from harness.text import harmless
 
-PRELOAD = [
-    "torch.autograd.profiler",
-    "torch.utils.flop_counter",
-    "torch._dynamo",
-    "harness.executors.child",
-    "harness.worker",
-    *(module for kind in registry.REGISTRIES for module in kind.modules()),
-]
-"""What the fork server imports once, so that a cell starts in milliseconds instead of the seconds torch takes.
+QUESTION_SECONDS = 60.0
+"""Longest an answer may take where the caller says nothing else: a first use of CUDA takes some seconds of it."""
 
-None of it may start a thread or touch CUDA.
-"""
-
-SERVER_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # a process that forks must have one thread
-    "KINETO_LOG_LEVEL": "99",  # the profiler's own log lines are noise on the user's terminal
-    "TORCH_CPP_LOG_LEVEL": "ERROR",  # and so is the allocator's, where memory runs out: that is a status
-    "GOMP_SPINCOUNT": "10000",  # threads that spin for long make a busy machine 20 times slower
-}
-"""What the workers' environment says where the user's says nothing."""
+OUTPUT = "output"
+"""The note that holds the end of what a cell's worker wrote to its standard output and error."""
 
 
 class WorkerDied(BadInput):
-    """A worker that was asked something ended before it answered: killed, or by an exit in a user's part."""
+    """A worker that was asked something ended before it answered: killed, by an exit in a user's part, or late."""
 
 
 class LocalExecutor:
@@ -56,43 +39,54 @@ class LocalExecutor:
 
     def __init__(self, plugins: Iterable[str] = ()) -> None:
         self._plugins = tuple(plugins)
-        self._context = get_context("forkserver")
 
     def start(self) -> None:
         """Start the fork server now, so that it imports torch while the caller does something else."""
-        from multiprocessing.forkserver import ensure_running, set_forkserver_preload
+        forks.start()
 
-        set_forkserver_preload(PRELOAD)
-        with _server_environment():
-            ensure_running()
-
-    def ask(self, function: str, *arguments: Any) -> Any:
+    def ask(self, function: str, *arguments: Any, limit_seconds: float = QUESTION_SECONDS) -> Any:
         """The result of ``module:function`` called in a worker, where torch and CUDA may be touched.
 
         Raises:
             BadInput: The function raised it.
-            WorkerDied: The worker ended without an answer.
+            WorkerDied: The worker ended without an answer, or did not answer within the limit.
             RuntimeError: The function raised anything else; the message is its traceback.
         """
-        self.start()
-        receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=answer, args=(function, arguments, self._plugins, sender))
-        with _without_main():
-            process.start()
-        sender.close()
-        try:
-            result = receiver.recv()
-        except EOFError:
-            process.join()
-            raise WorkerDied(f"{function}: {_death(process.exitcode)}") from None
-        finally:
-            process.join()
-            receiver.close()
-        if isinstance(result, BadInput):
+        [result] = self.ask_each(function, [arguments], limit_seconds=limit_seconds)
+        if isinstance(result, WorkerDied):
             raise result
-        if isinstance(result, Failed):
-            raise RuntimeError(f"{function} failed in its worker:\n{result.traceback}")
         return result
+
+    def ask_each(
+        self, function: str, questions: Sequence[tuple[Any, ...]], *, limit_seconds: float = QUESTION_SECONDS
+    ) -> Iterator[Any]:
+        """The results of ``module:function`` for each tuple of arguments, in their order and as they come.
+
+        One worker answers them in turn. Where it ends or hangs, the answer is the :class:`WorkerDied` that says so,
+        and another worker goes on with the next question.
+
+        Args:
+            function: What to call.
+            questions: With which arguments.
+            limit_seconds: Longest each answer may take.
+
+        Raises:
+            BadInput: The function raised it.
+            RuntimeError: The function raised anything else; the message is its traceback.
+        """
+        answered = 0
+        while answered < len(questions):
+            try:
+                rest = questions[answered:]
+                with Conversation(answer, function, rest, self._plugins, limit_seconds=limit_seconds) as worker:
+                    for _ in rest:
+                        message = worker.hear()
+                        answered += 1
+                        yield _result(function, message)
+                        worker.allow(limit_seconds)
+            except Lost as lost:
+                answered += 1
+                yield WorkerDied(f"{function}: {lost}")
 
     def ready(self) -> None:
         """Wait until the fork server has everything imported, so that no cell pays for it."""
@@ -106,34 +100,40 @@ class LocalExecutor:
 
     def measure(self, cell: Cell, repeat: int = 0, traces: Path | None = None) -> Measurement:
         """Measure a cell in its ``repeat``-th process; with ``traces``, leave its memory timeline in that folder."""
+        forks.ready()
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         start = perf_counter()
-        receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=child, args=(cell.model_dump_json(), traces, self._plugins, sender))
-        with _without_main():
-            process.start()
-        sender.close()
         record = _Record()
         try:
-            record.follow(process, receiver, cell.time_limit_seconds)
-        finally:
-            _kill_group(process)
-            process.join()
-            receiver.close()
-        status, reason = record.outcome(process.exitcode, cell.time_limit_seconds)
-        process.close()
-        if record.finished is not None:
-            record.metrics["overhead_seconds"] = [perf_counter() - start - record.finished.work_seconds]
-        return Measurement(
-            key=cell.key,
-            cell=cell,
-            status=status,
-            reason=reason,
-            started_at=started_at,
-            repeat=repeat,
-            notes=record.notes,
-            metrics=record.metrics,
-        )
+            with Conversation(
+                measure_cell, cell.model_dump_json(), traces, self._plugins, limit_seconds=cell.time_limit_seconds
+            ) as worker:
+                try:
+                    record.follow(worker)
+                finally:
+                    worker.end()
+                    record.keep_output(worker.output)
+        except Lost as lost:
+            record.status = Status.TIMEOUT if isinstance(lost, OutOfTime) else Status.CRASH
+            record.reason = str(lost)
+        if record.work_seconds is not None:
+            record.metrics["overhead_seconds"] = [perf_counter() - start - record.work_seconds]
+        return record.measurement(cell, started_at, repeat)
+
+
+def _result(function: str, message: Message) -> Any:
+    match message:
+        case Answer():
+            try:
+                return message.value()
+            except UnpicklingError as error:
+                raise RuntimeError(f"{function} answered with something foreign: {error}") from None
+        case Refused():
+            raise BadInput(message.message)
+        case Failed():
+            raise RuntimeError(f"{function} failed in its worker:\n{message.traceback}")
+        case _:
+            raise Lost("the worker answered something else")
 
 
 @dataclass
@@ -142,92 +142,43 @@ class _Record:
 
     metrics: dict[str, list[float]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
-    finished: Finished | None = None
-    timed_out: bool = False
+    status: Status = Status.CRASH
+    reason: str | None = None
+    work_seconds: float | None = None
 
-    def follow(self, process: ForkServerProcess, receiver: Connection, time_limit_seconds: float) -> None:
-        """Read messages, asleep in between, until the worker finishes, dies or runs out of time."""
-        deadline = perf_counter() + time_limit_seconds
-        while self.finished is None:
-            ready = wait([receiver, process.sentinel], timeout=max(0.0, deadline - perf_counter()))
-            if not ready:
-                self.timed_out = True
-                return
-            if receiver not in ready:
-                return
-            try:
-                message: FirstCall | Progress | Finished = receiver.recv()
-            except EOFError:
-                process.join()
-                return
-            if isinstance(message, Finished):
-                self.finished = message
-            elif isinstance(message, Progress):
-                self._take(message)
-            else:
-                self._watch(message, process, receiver, deadline)
+    def follow(self, worker: Conversation) -> None:
+        """Take what the worker tells, asleep in between, until it has finished.
 
-    def _take(self, progress: Progress) -> None:
-        self.notes |= progress.notes
-        for name, samples in progress.metrics.items():
-            self.metrics.setdefault(name, []).extend(samples)
+        Raises:
+            Lost: It did not.
+        """
+        while True:
+            match message := worker.hear():
+                case Finished():
+                    self.status, self.work_seconds = message.status, message.work_seconds
+                    self.reason = None if message.reason is None else cut(harmless(message.reason))
+                    return
+                case Progress():
+                    self.notes |= message.notes
+                    for name, samples in message.metrics.items():
+                        self.metrics.setdefault(name, []).extend(samples)
+                case FirstCall():
+                    if seen := watch_rss(worker.pid, worker.is_over):
+                        self.metrics["rss_watched_bytes"] = [max(0, max(seen) - message.rss_bytes)]
+                case _:
+                    raise Lost("the worker told of something else")
 
-    def _watch(self, before: FirstCall, process: ForkServerProcess, receiver: Connection, deadline: float) -> None:
-        """The worker's resident memory until its next message, its death or the end of its time."""
+    def keep_output(self, output: str) -> None:
+        """Note what the worker wrote."""
+        if output:
+            self.notes[OUTPUT] = output
 
-        def over(seconds: float) -> bool:
-            return bool(wait([receiver, process.sentinel], timeout=seconds)) or perf_counter() > deadline
-
-        assert process.pid is not None
-        seen = watch_rss(process.pid, over)
-        if seen:
-            self.metrics["rss_watched_bytes"] = [max(0, max(seen) - before.rss_bytes)]
-
-    def outcome(self, exit_code: int | None, time_limit_seconds: float) -> tuple[Status, str | None]:
-        """The cell's status and its reason."""
-        if self.finished is not None:
-            return self.finished.status, self.finished.reason
-        if self.timed_out:
-            return Status.TIMEOUT, f"not finished after {time_limit_seconds:g} s"
-        return Status.CRASH, _death(exit_code)
-
-
-def _death(exit_code: int | None) -> str:
-    """How a worker ended that did not come to its end."""
-    if exit_code is None or exit_code >= 0:
-        return f"the worker exited with code {exit_code} before it finished"
-    name = signal.Signals(-exit_code).name
-    hint = ", perhaps by the kernel for want of memory" if name == "SIGKILL" else ""
-    return f"the worker was killed by {name}{hint}"
-
-
-def _kill_group(process: ForkServerProcess) -> None:
-    """End the worker and whatever it started."""
-    if process.pid is not None:
+    def measurement(self, cell: Cell, started_at: str, repeat: int) -> Measurement:
+        """What became of the cell."""
+        known: dict[str, Any] = {"key": cell.key, "cell": cell, "started_at": started_at, "repeat": repeat}
         try:
-            killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            process.kill()
-
-
-@contextmanager
-def _server_environment() -> Generator[None]:
-    before = {name: environ.get(name) for name in SERVER_ENVIRONMENT}
-    environ.update({name: value for name, value in SERVER_ENVIRONMENT.items() if before[name] is None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                environ.pop(name, None)
-
-
-@contextmanager
-def _without_main() -> Generator[None]:
-    """Hide the caller's main module, which a new process would otherwise import again, whatever it does on import."""
-    main = modules["__main__"]
-    modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        modules["__main__"] = main
+            return Measurement(**known, status=self.status, reason=self.reason, notes=self.notes, metrics=self.metrics)
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            reason = f"the worker told what cannot be: {cut(harmless(where))}: {error.errors()[0]['msg']}"
+            return Measurement(**known, status=Status.CRASH, reason=reason)

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 
 from harness.cell import Cell
+from harness.errors import first_line
 from harness.forecast import law
 from harness.forecast.fake import Rehearsal, rehearse
 from harness.forecast.kernels import ask, takes_memory
@@ -51,8 +52,7 @@ class Rehearsals:
             torch.set_num_threads(self.cell.threads)
             return self._forecast(steps)
         except Exception as error:
-            first_line = (str(error).strip() or "no message").splitlines()[0]
-            return Forecast(None, reason=f"{type(error).__name__}: {first_line}")
+            return Forecast(None, reason=f"{type(error).__name__}: {first_line(error)}")
         finally:
             torch.set_num_threads(threads)
 

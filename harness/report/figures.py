@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from harness.executors.lifetime import die_with
 from harness.meters.conditions import usable_cpus
 from harness.report.axes import draw_variable_axis
 from harness.report.direct_labels import End, places, width_inches, write_labels
@@ -49,7 +51,7 @@ def draw_all(
         yield from (draw(kind, setting, styles, look) for setting in settings)
         return
     parameters(look)  # what it prepares is then there in all the forks
-    with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+    with ProcessPoolExecutor(workers, get_context("fork"), die_with, (os.getpid(),)) as pool:
         yield from pool.map(draw, repeat(kind), settings, repeat(styles), repeat(look), chunksize=2)
 
 

@@ -70,6 +70,11 @@ def free(**parameters):
     return Quad(**parameters)
 
 
+class Fragile(Fomaml):
+    def estimate(self, objective, lr):
+        os._exit(7)
+
+
 class Mine(Fomaml):
     def __post_init__(self):
         raise ValueError("never")
@@ -95,6 +100,8 @@ unparsable = my_unparsable:Quad
 lacking = my_lacking:Quad
 [imaml_bench.estimators]
 mine = my_quad:Mine
+fragile = my_quad:Fragile
+exiting = my_exiting:Mine
 """
 
 SUITE = """
@@ -117,6 +124,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_quad.py").write_text(MODULE)
     (tmp_path / "my_unparsable.py").write_text("def Quad(:\n")
     (tmp_path / "my_lacking.py").write_text("import no_such_library\n")
+    (tmp_path / "my_exiting.py").write_text("import os\nos._exit(3)\n")
     info = tmp_path / "my_quad-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-quad\nVersion: 1.0\n")
@@ -167,6 +175,11 @@ def test_parts_without_a_fault_are_measured(bench: Command, tmp_path: Path) -> N
             {"problem": "plain"},
             "problem 'plain': a problem must take dtype, device and seed; dtype, device, seed not taken",
         ),
+        (
+            {"estimator": "exiting"},
+            "harness.worker:check: importing entry point my_exiting:Mine of estimator 'exiting': "
+            "the worker exited with code 3 before it finished",
+        ),
         ({"estimator": "mine"}, f"estimator 'mine': making it raised ValueError: never (my_quad.py, line {NEVER})"),
     ],
 )
@@ -186,6 +199,29 @@ def test_a_worker_that_dies_in_the_forecast_leaves_the_run_going(bench: Command,
     for each in load_run(tmp_path / "out").measurements:
         assert each.reason == reason
         assert each.notes["forecast_peak_bytes"] == f"harness.forecast:forecast: {reason}"
+
+
+def test_a_worker_that_dies_in_the_forecast_takes_no_other_forecast_down(bench: Command, tmp_path: Path) -> None:
+    name = suite(tmp_path, estimator="fragile")
+    more = '[[estimator]]\nname = "fomaml"\n[[estimator]]\nname = "reptile"\n[grid]'
+    (tmp_path / name).write_text((tmp_path / name).read_text().replace("[grid]", more))
+    why = "harness.forecast:forecast: the worker exited with code 7 before it finished"
+    done = bench("plan", name, "--memory", "--device", "cpu")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.endswith(f"peak not forecast: {why}") for line in lines[:6]] == [True, True] + [False] * 4
+    assert all(" peak " in line for line in lines[2:6])
+    done = bench("run", name, "--out", "out", "--device", "cpu")
+    assert done.stdout.splitlines()[0] == f"note: no forecast of the memory of fragile on my-quad at K = 1, 2: {why}"
+    for each in load_run(tmp_path / "out").measurements:
+        lost = each.cell.estimator.name == "fragile"
+        assert ("forecast_peak_bytes" in each.metrics) is not lost
+        assert each.notes.get("forecast_peak_bytes") == (why if lost else None)
+    done = bench("frontier", name, "--budget", "1MB", "--device", "cpu")
+    assert done.returncode == 0
+    _, fragile, *others = done.stdout.splitlines()
+    assert fragile.endswith("not forecast: harness.frontier:explore: the worker exited with code 7 before it finished")
+    assert [" K " in line for line in others] == [True, True]
 
 
 @pytest.mark.parametrize(
