@@ -5,7 +5,7 @@ A list among the parameters of a problem or an estimator is an axis of the grid.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -29,6 +29,7 @@ from harness.suite_schema import (
     parse_steps,
     parse_suite,
 )
+from harness.suite_values import written
 
 ALWAYS_X = ("steps", "tasks", "evaluations")
 """What every study can be drawn over: inner steps, tasks of the meta-batch, gradient evaluations."""
@@ -140,12 +141,25 @@ class Suite:
                 in the suite, or nothing is left to measure.
         """
         wanted = self._wanted(estimators)
+        found = self.distinct(each for study in self.studies for each in study.cells(device, threads, steps))
+        return [each for each in found if wanted & names(each)]
+
+    def distinct(self, cells: Iterable[Cell]) -> list[Cell]:
+        """The cells, each computation once; one of several studies names them all.
+
+        Raises:
+            BadInput: Two cells of one study are one computation.
+        """
         found: dict[str, Cell] = {}
-        for new in (each for study in self.studies for each in study.cells(device, threads, steps)):
-            known = found.get(new.key)
-            also = {"studies": (*known.studies, *new.studies)} if known else {}
-            found[new.key] = known.model_copy(update=also) if known else new
-        return [each for each in found.values() if wanted & names(each)]
+        for new in cells:
+            key = new.key
+            known = found.get(key)
+            if known is not None and _share_a_study(known, new):
+                twins = f"'{known.label}' and '{new.label}'" if known.label != new.label else f"'{new.label}' twice"
+                what = f"{new.estimator.words} on {new.problem.words} at {new.point}"
+                raise BadInput(f"{self.path}: {twins}: one computation, once defaults are filled in: {written(what)}")
+            found[key] = known.seen_as(new) if known else new
+        return list(found.values())
 
     def _wanted(self, estimators: Sequence[str] | None) -> set[str]:
         configurations = [each for study in self.studies for each in study.configurations]
@@ -185,6 +199,11 @@ def load_suite(suite: str | Path) -> Suite:
         studies=studies,
         expectations=expectations(table.expect, _cells_anywhere(studies), str(path)) if table.expect else (),
     )
+
+
+def _share_a_study(one: Cell, other: Cell) -> bool:
+    titles = {study.title for study in one.studies}
+    return not titles or any(study.title in titles for study in other.studies)
 
 
 def _cells_anywhere(studies: Sequence[Study]) -> list[Cell]:
@@ -271,12 +290,8 @@ def _refuse_twins(new: Configuration, others: Sequence[Configuration], x: str, w
     for other in others:
         if new.estimator == other.estimator:
             raise BadInput(f"{where}: '{new.label}' is the same estimator as '{other.label}'")
-        if new.label == other.label and _without(new.estimator, x) != _without(other.estimator, x):
+        if new.label == other.label and new.estimator.without(x) != other.estimator.without(x):
             raise BadInput(f"{where}.label: '{new.label}' is taken; say in it what differs, as in '{{lam}}'")
-
-
-def _without(part: Part, x: str) -> Part:
-    return Part(name=part.name, parameters={name: value for name, value in part.parameters.items() if name != x})
 
 
 def _filled(template: str, parameters: Mapping[str, Value], where: str) -> str:
