@@ -158,6 +158,12 @@ class Cell(Model):
         """A parameter the suite gave its problem or its estimator; None where it gave none of that name."""
         return self.problem.stated.get(name, self.estimator.stated.get(name))
 
+    def as_stated(self) -> "Cell":
+        """The cell as runs from before version 4 hold it: with the parameters the suite gave, and no defaults."""
+        parts = {name: getattr(self, name) for name in ("problem", "estimator")}
+        bare = {name: Part(name=part.name, parameters=part.stated) for name, part in parts.items()}
+        return self.model_copy(update=bare)
+
     def seen_as(self, other: "Cell") -> "Cell":
         """This cell of several studies: what another one of the same key states and belongs to, in addition."""
         parts = {name: _stating(getattr(self, name), getattr(other, name)) for name in ("problem", "estimator")}

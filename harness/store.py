@@ -13,7 +13,7 @@ from statistics import median
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from harness.cell import RESOLVED_SINCE, SCHEMA_VERSION, Measurement, Status
+from harness.cell import SCHEMA_VERSION, Measurement, Status
 from harness.errors import BadInput, os_errors
 from harness.manifest import Machine, Manifest
 from harness.repeats import merged
@@ -185,7 +185,7 @@ def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
             raise BadInput(f"{path} is not empty and holds no run; choose another --out")
         return None
     stored = _read_manifest(path)
-    if stored.schema_version < RESOLVED_SINCE:
+    if not stored.tells_defaults:
         older = f"schema {stored.schema_version}, whose cells do not tell the defaults they were measured with"
         raise BadInput(f"{path} was made by an earlier imaml-bench ({older}); choose another --out")
     if stored.suite.name != wanted.suite.name:
