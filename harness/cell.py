@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.checks import Dtype
+from harness.checks import LARGEST, LONGEST_SECONDS, MOST, Dtype
 
 SCHEMA_VERSION = 4
 """Version of the stored cell, measurement and manifest.
@@ -111,30 +111,30 @@ class Cell(Model):
     """The estimator without ``steps``, with its inner solver, learning rate and proximal strength."""
     label: str
     """What figures and tables call the estimator; not part of the key."""
-    steps: int = Field(gt=0)
+    steps: int = Field(gt=0, le=MOST)
     """K, inner steps."""
-    tasks: int = Field(default=1, gt=0)
+    tasks: int = Field(default=1, gt=0, le=MOST)
     """Tasks in the meta-batch; the meta-gradient is their mean."""
     dtype: Dtype = "float32"
     device: str = "cpu"
     """``cpu`` or ``cuda:I``."""
-    threads: int = Field(default=1, gt=0)
+    threads: int = Field(default=1, gt=0, le=MOST)
     """CPU threads torch may use."""
-    seed: int = 0
-    draws: int = Field(default=1, gt=0)
+    seed: int = Field(default=0, ge=0, le=LARGEST)
+    draws: int = Field(default=1, gt=0, le=MOST)
     """Accuracy is measured on problems and tasks of this many seeds: seed, seed + 1, …"""
     measure: tuple[Pass, ...] = ("memory", "counters", "time", "phases")
     references: tuple[Reference, ...] = ()
     """What accuracy is measured against: exact backprop through the K steps, the exact implicit gradient."""
-    min_samples: int = Field(default=3, gt=0)
+    min_samples: int = Field(default=3, gt=0, le=MOST)
     """Fewest timed repetitions."""
-    min_seconds: float = Field(default=0.2, ge=0)
+    min_seconds: float = Field(default=0.2, ge=0, le=LONGEST_SECONDS)
     """Repeat until the timed repetitions add up to this, …"""
-    max_seconds: float = Field(default=2.0, ge=0)
+    max_seconds: float = Field(default=2.0, ge=0, le=LONGEST_SECONDS)
     """… and, while the median is not precise, until they add up to this."""
-    precision: float = Field(default=0.02, gt=0)
+    precision: float = Field(default=0.02, gt=0, le=1)
     """Half the width of the median's 95 % interval, relative to it, that is precise enough."""
-    time_limit_seconds: float = Field(default=600.0, gt=0)
+    time_limit_seconds: float = Field(default=600.0, gt=0, le=LONGEST_SECONDS)
     """The worker is killed after this long; not part of the key."""
     studies: tuple[Study, ...] = ()
     """The suite's studies that hold the cell, where it has several; not part of the key."""

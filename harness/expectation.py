@@ -1,10 +1,11 @@
 """What a suite claims of its numbers, as it is stored in a run."""
 
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from harness.cell import Cell, Model, Status, Value, metric_of
+from harness.cell import Cell, Dtype, Model, Pass, Reference, Status, Value, metric_of
 from harness.units import quantity
 
 ClaimedLaw: TypeAlias = Literal["flat", "linear", "superlinear", "sublinear"]
@@ -94,11 +95,16 @@ def axis(cell: Cell, name: str) -> Value | None:
 
 def is_measured(cell: Cell, metric: str) -> bool:
     """Whether the cell's passes are to measure the metric."""
+    return is_measured_by(metric, cell.measure, cell.references, cell.dtype)
+
+
+def is_measured_by(metric: str, passes: Collection[Pass], references: Collection[Reference], dtype: Dtype) -> bool:
+    """Whether passes over a cell of a dtype are to measure the metric."""
     of = metric_of(metric)
-    if metric == "rounding_relative_error" and cell.dtype == "float64":
+    if metric == "rounding_relative_error" and dtype == "float64":
         return False
-    by_a_pass = not of.passes or not set(of.passes).isdisjoint(cell.measure)
-    return by_a_pass and (of.reference is None or of.reference in cell.references)
+    by_a_pass = not of.passes or any(each in passes for each in of.passes)
+    return by_a_pass and (of.reference is None or of.reference in references)
 
 
 def _setting(cell: Cell) -> tuple[object, ...]:

@@ -68,3 +68,17 @@ def test_numbers_of_numpy_are_numbers(number: Any) -> None:
     assert (type(problem.dim), problem.dim, type(problem.kappa), problem.kappa) == (int, 3, float, 4.0)
     network = PROBLEMS.create("sinusoid", hidden=[numpy.int64(4), number])
     assert repr(network.hidden) == "(4, 3)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("dim", 10**18, "dim: a whole number above 2,147,483,647 is not taken"),
+        ("n", 10**5000, "n: a whole number above 2,147,483,647 is not taken"),
+        ("kappa", 10**400, "kappa: 1000"),
+        ("seed", 2**31, "seed: a whole number above 2,147,483,647 is not taken"),
+    ],
+)
+def test_whole_numbers_have_a_bound(name: str, value: int, why: str) -> None:
+    with pytest.raises(BadInput, match=rf"^problem 'linear': {why}"):
+        PROBLEMS.create("linear", **{name: value})
