@@ -8,18 +8,21 @@ import json
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.checks import Dtype
+from harness.checks import LARGEST, LONGEST_SECONDS, MOST, Dtype
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the stored cell, measurement and manifest.
 
 1: the first. 2: cells say which studies of their suite they belong to. 3: times are taken until they are precise, a
-cell may be measured in several processes, measurements have notes, manifests the software and its settings.
+cell may be measured in several processes, measurements have notes, manifests the software and its settings. 4: cells
+hold every parameter of their problem and estimator, the defaults too, and so do their keys.
 """
+RESOLVED_SINCE = 4
+"""Version from which on a cell holds the defaults it was measured with."""
 
 Scalar: TypeAlias = bool | int | float | str
 Value: TypeAlias = Scalar | list[Scalar]
@@ -38,16 +41,46 @@ class Part(Model):
 
     name: str
     parameters: dict[str, Value] = {}
+    """Every one of them, the defaults filled in, so that two parts of the same parameters are the same computation.
+    Those the suite gave and no others in runs from before version 4, and of a part that does not tell its defaults."""
+    given: dict[str, Value] | None = None
+    """Those the suite gave, as it wrote them; null where ``parameters`` are these. Not part of the key."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both compute the same, however the suite wrote them."""
+        return isinstance(other, Part) and (self.name, self.parameters) == (other.name, other.parameters)
+
+    @property
+    def stated(self) -> dict[str, Value]:
+        """The parameters the suite gave: what words and labels say of the part."""
+        return self.parameters if self.given is None else self.given
+
+    def completed(self, parameters: dict[str, Value]) -> "Part":
+        """The part with all of its parameters, remembering which of them the suite gave."""
+        alike = json.dumps(parameters) == json.dumps(self.stated)
+        return Part(name=self.name, parameters=parameters, given=None if alike else self.stated)
+
+    @property
+    def content(self) -> str:
+        """What is computed, as one text: the same of equal parts, another of parts that differ."""
+        return _canonical({"name": self.name, "parameters": self.parameters})
 
     @property
     def words(self) -> str:
-        """The name with the parameters: ``linear (dim=50, kappa=100.0)``."""
-        parameters = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+        """The name with the parameters the suite gave: ``linear (dim=50, kappa=100.0)``."""
+        parameters = ", ".join(f"{name}={value}" for name, value in self.stated.items())
         return f"{self.name} ({parameters})" if parameters else self.name
 
     def only(self, names: Container[str]) -> "Part":
-        """The part with no other parameters than these."""
-        return Part(name=self.name, parameters={k: v for k, v in self.parameters.items() if k in names})
+        """The part with no other parameters than these, whether the suite gave them or not."""
+        all_of_them = self.parameters | self.stated
+        return Part(name=self.name, parameters={k: v for k, v in all_of_them.items() if k in names})
+
+    def without(self, name: str) -> "Part":
+        """The part without one of its parameters."""
+        parameters = {k: v for k, v in self.parameters.items() if k != name}
+        given = None if self.given is None else {k: v for k, v in self.given.items() if k != name}
+        return Part(name=self.name, parameters=parameters, given=given)
 
 
 def varied(parts: Iterable[Part]) -> list[str]:
@@ -78,30 +111,30 @@ class Cell(Model):
     """The estimator without ``steps``, with its inner solver, learning rate and proximal strength."""
     label: str
     """What figures and tables call the estimator; not part of the key."""
-    steps: int = Field(gt=0)
+    steps: int = Field(gt=0, le=MOST)
     """K, inner steps."""
-    tasks: int = Field(default=1, gt=0)
+    tasks: int = Field(default=1, gt=0, le=MOST)
     """Tasks in the meta-batch; the meta-gradient is their mean."""
     dtype: Dtype = "float32"
     device: str = "cpu"
     """``cpu`` or ``cuda:I``."""
-    threads: int = Field(default=1, gt=0)
+    threads: int = Field(default=1, gt=0, le=MOST)
     """CPU threads torch may use."""
-    seed: int = 0
-    draws: int = Field(default=1, gt=0)
+    seed: int = Field(default=0, ge=0, le=LARGEST)
+    draws: int = Field(default=1, gt=0, le=MOST)
     """Accuracy is measured on problems and tasks of this many seeds: seed, seed + 1, …"""
     measure: tuple[Pass, ...] = ("memory", "counters", "time", "phases")
     references: tuple[Reference, ...] = ()
     """What accuracy is measured against: exact backprop through the K steps, the exact implicit gradient."""
-    min_samples: int = Field(default=3, gt=0)
+    min_samples: int = Field(default=3, gt=0, le=MOST)
     """Fewest timed repetitions."""
-    min_seconds: float = Field(default=0.2, ge=0)
+    min_seconds: float = Field(default=0.2, ge=0, le=LONGEST_SECONDS)
     """Repeat until the timed repetitions add up to this, …"""
-    max_seconds: float = Field(default=2.0, ge=0)
+    max_seconds: float = Field(default=2.0, ge=0, le=LONGEST_SECONDS)
     """… and, while the median is not precise, until they add up to this."""
-    precision: float = Field(default=0.02, gt=0)
+    precision: float = Field(default=0.02, gt=0, le=1)
     """Half the width of the median's 95 % interval, relative to it, that is precise enough."""
-    time_limit_seconds: float = Field(default=600.0, gt=0)
+    time_limit_seconds: float = Field(default=600.0, gt=0, le=LONGEST_SECONDS)
     """The worker is killed after this long; not part of the key."""
     studies: tuple[Study, ...] = ()
     """The suite's studies that hold the cell, where it has several; not part of the key."""
@@ -119,8 +152,45 @@ class Cell(Model):
     @property
     def key(self) -> str:
         """Hash of the content, 16 hexadecimal digits."""
-        content = self.model_dump(mode="json", exclude={"label", "time_limit_seconds", "studies"})
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return _hashed(self.model_dump(mode="json", exclude=_NOT_IN_THE_KEY))
+
+    def stated(self, name: str) -> Value | None:
+        """A parameter the suite gave its problem or its estimator; None where it gave none of that name."""
+        return self.problem.stated.get(name, self.estimator.stated.get(name))
+
+    def as_stated(self) -> "Cell":
+        """The cell as runs from before version 4 hold it: with the parameters the suite gave, and no defaults."""
+        parts = {name: getattr(self, name) for name in ("problem", "estimator")}
+        bare = {name: Part(name=part.name, parameters=part.stated) for name, part in parts.items()}
+        return self.model_copy(update=bare)
+
+    def seen_as(self, other: "Cell") -> "Cell":
+        """This cell of several studies: what another one of the same key states and belongs to, in addition."""
+        parts = {name: _stating(getattr(self, name), getattr(other, name)) for name in ("problem", "estimator")}
+        return self.model_copy(update={**parts, "studies": (*self.studies, *other.studies)})
+
+
+_NOT_IN_THE_KEY: Any = {
+    "label": True,
+    "time_limit_seconds": True,
+    "studies": True,
+    "problem": {"given"},
+    "estimator": {"given"},
+}
+
+
+def _canonical(content: object) -> str:
+    return json.dumps(content, sort_keys=True)
+
+
+def _hashed(content: object) -> str:
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()[:16]
+
+
+def _stating(part: Part, other: Part) -> Part:
+    if part.given is None:
+        return part
+    return part.model_copy(update={"given": {**other.stated, **part.given}})
 
 
 class Status(StrEnum):
@@ -133,7 +203,7 @@ class Status(StrEnum):
     CRASH = "crash"
     """An exception, or the worker died of a signal."""
     DIVERGED = "diverged"
-    """The meta-gradient is not finite."""
+    """The meta-gradient is not finite, or its linear solve came to nothing."""
     SKIPPED = "skipped"
 
 
@@ -176,95 +246,151 @@ class Metric:
     meaning: str
     deterministic: bool
     """The same number at every run on the same software: fit for a gate."""
+    passes: tuple[Pass, ...] = ()
+    """Those that measure it, any one of them; empty where it comes whatever the passes."""
+    reference: Reference | None = None
+    """The reference it is measured against."""
     detail: bool = False
     """Left out of the page's tables, whose readers it would keep from the rest; every export has it."""
 
 
-def _accuracy(reference: str) -> dict[str, Metric]:
+def _accuracy(reference: Reference) -> dict[str, Metric]:
+    meanings = {
+        "relative_error": f"‖g − g_ref‖ / ‖g_ref‖ in float64 against the {reference} reference, a sample a seed",
+        "cosine": f"cosine similarity to the {reference} reference, in float64",
+        "norm_ratio": f"‖g‖ / ‖g_ref‖ against the {reference} reference, in float64",
+    }
     return {
-        f"{reference}_relative_error": Metric(
-            "1", f"‖g − g_ref‖ / ‖g_ref‖ in float64 against the {reference} reference, a sample a seed", True
-        ),
-        f"{reference}_cosine": Metric("1", f"cosine similarity to the {reference} reference, in float64", True),
-        f"{reference}_norm_ratio": Metric("1", f"‖g‖ / ‖g_ref‖ against the {reference} reference, in float64", True),
+        f"{reference}_{name}": Metric("1", meaning, True, ("accuracy",), reference)
+        for name, meaning in meanings.items()
     }
 
 
 METRICS: dict[str, Metric] = {
-    "wall_seconds": Metric("s", "wall time of one meta-gradient of the meta-batch, device synchronised", False),
-    "process_seconds": Metric("s", "median wall time in each process, where a cell is measured in several", False),
+    "wall_seconds": Metric(
+        "s", "wall time of one meta-gradient of the meta-batch, device synchronised", False, ("time",)
+    ),
+    "process_seconds": Metric(
+        "s", "median wall time in each process, where a cell is measured in several", False, ("time",)
+    ),
     "warmup_seconds": Metric(
-        "s", "wall time of the calls that came before, until two halves of them agreed", False, detail=True
+        "s", "wall time of the calls that came before, until two halves of them agreed", False, ("time",), detail=True
     ),
-    "cuda_seconds": Metric("s", "time of the same between two CUDA events", False),
-    "cuda_cold_seconds": Metric("s", "the same with the L2 cache flushed before each call", False),
-    "suspect": Metric("1", "1 for a timed call during which the GPU throttled or was shared", False, detail=True),
-    "step_size_seconds": Metric("s", 'time of choosing lr = "auto", in a pass of its own', False, detail=True),
-    "inner_seconds": Metric("s", "time of the inner loop, in a pass of its own", False, detail=True),
+    "cuda_seconds": Metric("s", "time of the same between two CUDA events", False, ("time",)),
+    "cuda_cold_seconds": Metric("s", "the same with the L2 cache flushed before each call", False, ("time",)),
+    "suspect": Metric(
+        "1", "1 for a timed call during which the GPU throttled or was shared", False, ("time",), detail=True
+    ),
+    "step_size_seconds": Metric(
+        "s", 'time of choosing lr = "auto", in a pass of its own', False, ("phases",), detail=True
+    ),
+    "inner_seconds": Metric("s", "time of the inner loop, in a pass of its own", False, ("phases",), detail=True),
     "query_seconds": Metric(
-        "s", "time of the outer loss, and of its gradient where that is a phase by itself", False, detail=True
+        "s",
+        "time of the outer loss, and of its gradient where that is a phase by itself",
+        False,
+        ("phases",),
+        detail=True,
     ),
-    "backward_seconds": Metric("s", "time of the walk back through the inner loop", False, detail=True),
-    "linear_seconds": Metric("s", "time of the implicit method's linear solve", False, detail=True),
-    "step_seconds": Metric("s", "time of each inner step in its order, the first call's first", False, detail=True),
+    "backward_seconds": Metric("s", "time of the walk back through the inner loop", False, ("phases",), detail=True),
+    "linear_seconds": Metric("s", "time of the implicit method's linear solve", False, ("phases",), detail=True),
+    "step_seconds": Metric(
+        "s", "time of each inner step in its order, the first call's first", False, ("phases",), detail=True
+    ),
     "peak_bytes": Metric(
-        "B", "allocator's peak over the baseline (data and θ in place) during one meta-gradient", True
+        "B", "allocator's peak over the baseline (data and θ in place) during one meta-gradient", True, ("memory",)
     ),
-    "forecast_peak_bytes": Metric("B", "the same as forecast from fake tensors, before anything was run", True),
+    "forecast_peak_bytes": Metric(
+        "B", "the same as forecast from fake tensors, before anything was run", True, ("memory",)
+    ),
     "requested_bytes": Metric(
-        "B", "peak of the bytes asked of the allocator, before rounding to blocks (CUDA)", True, detail=True
+        "B",
+        "peak of the bytes asked of the allocator, before rounding to blocks (CUDA)",
+        True,
+        ("memory",),
+        detail=True,
     ),
     "reserved_bytes": Metric(
-        "B", "growth of the allocator's peak reservation on the device (CUDA)", False, detail=True
+        "B", "growth of the allocator's peak reservation on the device (CUDA)", False, ("memory",), detail=True
     ),
-    "baseline_bytes": Metric("B", "allocator's live bytes before the meta-gradient (CUDA)", True, detail=True),
+    "baseline_bytes": Metric(
+        "B", "allocator's live bytes before the meta-gradient (CUDA)", True, ("memory",), detail=True
+    ),
     "retained_bytes": Metric(
         "B",
         "live bytes after each of several calls with its result dropped, less those before: growth is a leak",
         True,
+        ("memory",),
         detail=True,
     ),
     "alloc_retries": Metric(
-        "1", "times the allocator had to empty its cache to serve a request (CUDA)", False, detail=True
+        "1", "times the allocator had to empty its cache to serve a request (CUDA)", False, ("memory",), detail=True
     ),
-    "device_bytes": Metric("B", "growth of what the driver says is in use on the device, by anyone (NVML)", False),
-    "process_bytes": Metric("B", "what the driver says this process holds on the device (NVML)", False),
-    "rss_peak_bytes": Metric("B", "growth of the process's peak resident memory over its baseline, host side", False),
+    "device_bytes": Metric(
+        "B", "growth of what the driver says is in use on the device, by anyone (NVML)", False, ("memory",)
+    ),
+    "process_bytes": Metric("B", "what the driver says this process holds on the device (NVML)", False, ("memory",)),
+    "rss_peak_bytes": Metric(
+        "B", "growth of the process's peak resident memory over its baseline, host side", False, ("memory",)
+    ),
     "rss_watched_bytes": Metric(
-        "B", "the same as memory-profiler sees it from outside, every 10 ms: at most the peak", False, detail=True
+        "B",
+        "the same as memory-profiler sees it from outside, every 10 ms: at most the peak",
+        False,
+        ("memory",),
+        detail=True,
     ),
     "energy_joules": Metric(
-        "J", "energy the device drew for one meta-gradient, mean over the timed calls (NVML)", False
+        "J", "energy the device drew for one meta-gradient, mean over the timed calls (NVML)", False, ("time",)
     ),
-    "flops": Metric("FLOP", "floating point operations of matrix products and convolutions in one meta-gradient", True),
-    "gradient_count": Metric("1", "gradients of the inner or outer loss evaluated", True),
-    "hvp_count": Metric("1", "Hessian-vector products evaluated", True),
-    "step_size_hvp_count": Metric("1", 'Hessian-vector products spent on choosing lr = "auto"', True, detail=True),
+    "flops": Metric(
+        "FLOP",
+        "floating point operations of matrix products and convolutions in one meta-gradient",
+        True,
+        ("counters",),
+    ),
+    "gradient_count": Metric("1", "gradients of the inner or outer loss evaluated", True, ("counters",)),
+    "hvp_count": Metric("1", "Hessian-vector products evaluated", True, ("counters",)),
+    "step_size_hvp_count": Metric(
+        "1", 'Hessian-vector products spent on choosing lr = "auto"', True, ("counters",), detail=True
+    ),
     "query_loss": Metric("1", "outer loss at φ_K", True),
-    "inner_residual": Metric("1", "‖∇G(φ_K)‖ / ‖∇G(θ)‖, in float64", True),
-    "linear_residual": Metric("1", "‖b − Bx‖ / ‖b‖ of the implicit method's linear system, in float64", True),
+    "inner_residual": Metric("1", "‖∇G(φ_K)‖ / ‖∇G(θ)‖, in float64", True, ("accuracy",)),
+    "linear_residual": Metric(
+        "1", "‖b − Bx‖ / ‖b‖ of the implicit method's linear system, in float64", True, ("accuracy",)
+    ),
     "negative_curvature": Metric(
-        "1", "1 where CG met a direction of negative curvature: the method's premise fails", True
+        "1", "1 where CG met a direction of negative curvature: the method's premise fails", True, ("accuracy",)
     ),
     "smallest_curvature": Metric(
-        "1", "smallest eigenvalue of H + λI at φ_K, estimated from below by Lanczos; has to be above 0", True
+        "1",
+        "smallest eigenvalue of H + λI at φ_K, estimated from below by Lanczos; has to be above 0",
+        True,
+        ("accuracy",),
     ),
     **_accuracy("backprop"),
     **_accuracy("implicit"),
     "rounding_relative_error": Metric(
-        "1", "‖g − g_64‖ / ‖g_64‖: the same estimator in the cell's dtype against itself in float64", True
+        "1",
+        "‖g − g_64‖ / ‖g_64‖: the same estimator in the cell's dtype against itself in float64",
+        True,
+        ("accuracy",),
     ),
     "load_average": Metric(
-        "1", "runnable processes over the last minute, as the timed calls began", False, detail=True
+        "1", "runnable processes over the last minute, as the timed calls began", False, ("time",), detail=True
     ),
     "steal_share": Metric(
-        "1", "share of the machine's CPU time the hypervisor gave to others meanwhile", False, detail=True
+        "1", "share of the machine's CPU time the hypervisor gave to others meanwhile", False, ("time",), detail=True
     ),
-    "foreign_share": Metric("1", "share of the machine's CPU time other processes took meanwhile", False, detail=True),
+    "foreign_share": Metric(
+        "1", "share of the machine's CPU time other processes took meanwhile", False, ("time",), detail=True
+    ),
     "sm_clock_hertz": Metric(
-        "Hz", "clock of the device's multiprocessors after each timed call (NVML)", False, detail=True
+        "Hz", "clock of the device's multiprocessors after each timed call (NVML)", False, ("time",), detail=True
     ),
-    "temperature_celsius": Metric("°C", "the device's temperature after each timed call (NVML)", False, detail=True),
+    "temperature_celsius": Metric(
+        "°C", "the device's temperature after each timed call (NVML)", False, ("time",), detail=True
+    ),
     "overhead_seconds": Metric(
         "s", "time the harness spent on the cell besides the cell's own work", False, detail=True
     ),

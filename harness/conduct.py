@@ -17,8 +17,8 @@ from harness.estimators import BatchMetaGradient
 from harness.pytree import Params
 
 
-class NotFinite(Exception):
-    """A meta-gradient or query loss is infinite or not a number; the message is the reason, one line."""
+class Diverged(Exception):
+    """A meta-gradient or query loss is not finite, or a linear solve came to nothing; the message is one line."""
 
 
 def require_result(found: object, theta: Params, steps: int) -> BatchMetaGradient:
@@ -26,7 +26,7 @@ def require_result(found: object, theta: Params, steps: int) -> BatchMetaGradien
 
     Raises:
         BadInput: It is no meta-gradient of ``theta``: its names, shapes or dtypes differ, or something is missing.
-        NotFinite: A number of it is not finite.
+        Diverged: A number of it is not finite.
     """
     grad, loss = getattr(found, "grad", None), getattr(found, "query_loss", None)
     if not isinstance(grad, Mapping) or loss is None or not hasattr(found, "counts"):
@@ -38,7 +38,7 @@ def require_result(found: object, theta: Params, steps: int) -> BatchMetaGradien
             f"the estimator's query_loss has shape {tuple(loss.shape)} and dtype {loss.dtype}; a real scalar is due"
         )
     if not bool(loss.isfinite().all()):
-        raise NotFinite(f"the query loss is not finite at K = {steps}")
+        raise Diverged(f"the query loss is not finite at K = {steps}")
     return cast(BatchMetaGradient, found)  # it has all that one has
 
 
@@ -47,7 +47,7 @@ def require_gradient(grad: Mapping[str, Any], theta: Params, steps: int) -> None
 
     Raises:
         BadInput: Names, types, shapes or dtypes differ.
-        NotFinite: A number of it is not finite.
+        Diverged: A number of it is not finite.
     """
     missing, extra = [name for name in theta if name not in grad], [name for name in grad if name not in theta]
     if missing or extra:
@@ -65,7 +65,7 @@ def require_gradient(grad: Mapping[str, Any], theta: Params, steps: int) -> None
                 raise BadInput(f"the meta-gradient's '{name}' has {what} {its}, theta's has {due}")
     for name in theta:
         if not bool(grad[name].isfinite().all()):
-            raise NotFinite(f"the meta-gradient is not finite at K = {steps}")
+            raise Diverged(f"the meta-gradient is not finite at K = {steps}")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class BadInput(Exception):
 def unknown(kind: str, name: object, known: Iterable[str]) -> BadInput:
     """The error for a misspelt name: suggests the nearest known one, else lists them all."""
     names = sorted(known)
-    close = get_close_matches(str(name), names, n=1)
+    name = str(name) if len(str(name)) <= 100 else f"{str(name)[:97]}..."
+    close = get_close_matches(name, names, n=1)
     listed = [f"'{each}'" for each in names] if any("," in each for each in names) else names
     hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(listed)}"
     return BadInput(f"unknown {kind} '{name}': {hint}")

@@ -1,15 +1,14 @@
 """What a suite claims of its numbers, as it is stored in a run."""
 
+from collections.abc import Collection
 from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from harness.cell import Cell, Model, Status, Value, metric_of
+from harness.cell import Cell, Dtype, Model, Pass, Reference, Status, Value, metric_of
 from harness.units import quantity
 
 ClaimedLaw: TypeAlias = Literal["flat", "linear", "superlinear", "sublinear"]
-
-_ACCURACY = ("inner_residual", "linear_residual", "negative_curvature", "smallest_curvature", "rounding_relative_error")
 
 
 class Bounds(Model):
@@ -90,26 +89,22 @@ def names(cell: Cell) -> set[str]:
 
 
 def axis(cell: Cell, name: str) -> Value | None:
-    """The cell's inner steps, tasks or dtype, or a parameter of its estimator or problem; None where it has none."""
-    if name in ("steps", "tasks", "dtype"):
-        return getattr(cell, name)
-    return {**cell.problem.parameters, **cell.estimator.parameters}.get(name)
+    """The cell's inner steps, tasks or dtype, or a parameter the suite gave it; None where it has none."""
+    return getattr(cell, name) if name in ("steps", "tasks", "dtype") else cell.stated(name)
 
 
 def is_measured(cell: Cell, metric: str) -> bool:
-    """Whether the cell's passes are to measure a metric that is fit for a claim."""
-    reference = metric.partition("_")[0]
-    if metric.endswith(("_relative_error", "_cosine", "_norm_ratio")) and reference != "rounding":
-        return "accuracy" in cell.measure and reference in cell.references
-    if metric in _ACCURACY:
-        return "accuracy" in cell.measure
-    if metric.endswith("_bytes"):
-        return "memory" in cell.measure
-    if metric == "flops" or metric.endswith("_count"):
-        return "counters" in cell.measure
-    if metric.endswith("_seconds"):
-        return "time" in cell.measure or "phases" in cell.measure
-    return True
+    """Whether the cell's passes are to measure the metric."""
+    return is_measured_by(metric, cell.measure, cell.references, cell.dtype)
+
+
+def is_measured_by(metric: str, passes: Collection[Pass], references: Collection[Reference], dtype: Dtype) -> bool:
+    """Whether passes over a cell of a dtype are to measure the metric."""
+    of = metric_of(metric)
+    if metric == "rounding_relative_error" and dtype == "float64":
+        return False
+    by_a_pass = not of.passes or any(each in passes for each in of.passes)
+    return by_a_pass and (of.reference is None or of.reference in references)
 
 
 def _setting(cell: Cell) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from harness.compare.amounts import JUDGED, has_grown
 from harness.compare.comparison import EVERY_METRIC
 from harness.disturbance import taken_by_others
 from harness.errors import BadInput, os_errors, unknown
-from harness.exports.names import named
+from harness.exports.names import Named, named
 from harness.manifest import Manifest
 from harness.statistics import mad
 from harness.statistics.series import SIGMA_OF_MAD, Array
@@ -107,15 +107,22 @@ def histories(runs: Sequence[LoadedRun], metrics: Sequence[str] = ()) -> list[Se
     for metric in metrics:
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
-    names = {each.measurement.cell.key: each for run in runs for each in named([run])}
+    all_tell_defaults = all(run.manifest.tells_defaults for run in runs)
+    names: dict[str, Named] = {}
     points: dict[tuple[tuple[object, ...], str, str], list[Point]] = {}
     for run in runs:
-        for measurement in (each for each in run.measurements if each.status is Status.OK):
+        hardware, quiet = _hardware(run.manifest), _undisturbed(run)
+        for each in named([run]):
+            measurement, cell = each.measurement, each.measurement.cell
+            key = cell.key if all_tell_defaults else cell.as_stated().key
+            names[key] = each
+            if measurement.status is not Status.OK:
+                continue
             for metric in (each for each in metrics or EVERY_METRIC if each in measurement.metrics):
-                values = _values(run, measurement, metric)
+                values = _values(measurement, quiet.get(measurement.key, []), metric)
                 if values:
-                    identity = (_hardware(run.manifest), measurement.cell.key, metric)
-                    points.setdefault(identity, []).append(Point(run.path, run.manifest, median(values)))
+                    point = Point(run.path, run.manifest, median(values))
+                    points.setdefault((hardware, key, metric), []).append(point)
     return [
         Series(
             cell=(cell := names[key].measurement.cell),
@@ -172,13 +179,20 @@ _ERRORS_FROM = 1e-10
 """Smaller errors are rounding, and take part as this."""
 
 
-def _values(run: LoadedRun, measurement: Measurement, metric: str) -> list[float]:
+def _undisturbed(run: LoadedRun) -> dict[str, list[Measurement]]:
+    """By cell, the processes with a core to themselves."""
+    found: dict[str, list[Measurement]] = {}
+    for each in run.processes:
+        if not taken_by_others(each, run.manifest.machine.logical_cores):
+            found.setdefault(each.key, []).append(each)
+    return found
+
+
+def _values(measurement: Measurement, undisturbed: Sequence[Measurement], metric: str) -> list[float]:
     """The samples; of a time, those of processes with a core to themselves."""
     if METRICS[metric].deterministic:
         return measurement.metrics[metric]
-    cores, key = run.manifest.machine.logical_cores, measurement.key
-    quiet = [each for each in run.processes if each.key == key and not taken_by_others(each, cores)]
-    return [value for each in quiet for value in each.metrics.get(metric, [])]
+    return [value for each in undisturbed for value in each.metrics.get(metric, [])]
 
 
 def _hardware(manifest: Manifest) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from harness.cell import SCHEMA_VERSION, Model
+from harness.cell import RESOLVED_SINCE, SCHEMA_VERSION, Model
 from harness.expectation import Expectation
 
 
@@ -68,3 +68,8 @@ class Manifest(Model):
     """As in :class:`Provenance`; empty in runs from before version 3."""
     overhead_seconds_median: float | None = None
     """Median time a cell cost besides its own work, over all cells of the run; known once the run has ended."""
+
+    @property
+    def tells_defaults(self) -> bool:
+        """Whether the run's cells hold the defaults they were measured with."""
+        return self.schema_version >= RESOLVED_SINCE

@@ -193,9 +193,9 @@ def plan(suite: Suite, executor: LocalExecutor, chosen: Choice) -> tuple[Machine
         BadInput: Something asked for cannot be.
     """
     machine = executor.ask("harness.machine:describe", chosen.device, chosen.threads)
-    cells = suite.cells(machine.device, machine.threads, chosen.steps, chosen.estimators)
-    _check(suite, cells, executor)
-    return machine, cells
+    return machine, _resolved(
+        suite, suite.cells(machine.device, machine.threads, chosen.steps, chosen.estimators), executor
+    )
 
 
 def _manifest(suite: Suite, machine: Machine, provenance: Provenance, cells: Sequence[Cell], repeats: int) -> Manifest:
@@ -227,12 +227,14 @@ def imagine(suite: Suite, executor: LocalExecutor, chosen: Choice) -> list[Cell]
     machine: Machine = executor.ask("harness.machine:describe", "cpu", chosen.threads)
     device = executor.ask("harness.machine:imagined_device", chosen.device)
     cells = suite.cells(device, machine.threads, chosen.steps, chosen.estimators)
-    _check(suite, [cell.model_copy(update={"device": "cpu"}) for cell in cells], executor)
-    return cells
+    here = _resolved(suite, [cell.model_copy(update={"device": "cpu"}) for cell in cells], executor)
+    return [cell.model_copy(update={"device": device}) for cell in here]
 
 
-def _check(suite: Suite, cells: Sequence[Cell], executor: LocalExecutor) -> None:
+def _resolved(suite: Suite, cells: Sequence[Cell], executor: LocalExecutor) -> list[Cell]:
+    """The cells with every parameter in place, as a worker knows them, each computation once."""
     try:
-        executor.ask("harness.worker:check", cells, limit_seconds=CHECK_SECONDS)
+        found: list[Cell] = executor.ask("harness.worker:resolved", cells, limit_seconds=CHECK_SECONDS)
     except BadInput as error:
         raise BadInput(f"{suite.path}: {error}") from None
+    return suite.distinct(found)

@@ -12,6 +12,9 @@ from harness.estimators import Estimator
 from harness.pytree import Params
 from harness.registry import ESTIMATORS, PROBLEMS
 
+PLACE = ("dtype", "device", "seed")
+"""Parameters of every problem that are the cell's to say."""
+
 _SIDES = ("support", "query")
 
 
@@ -40,7 +43,7 @@ def require_placeable(name: str) -> None:
         BadInput: No such problem, or it cannot.
     """
     taken = signature(PROBLEMS.get(name)).parameters
-    missing = [key for key in ("dtype", "device", "seed") if key not in taken]
+    missing = [key for key in PLACE if key not in taken]
     if missing and all(each.kind is not Parameter.VAR_KEYWORD for each in taken.values()):
         raise BadInput(f"problem '{name}': a problem must take dtype, device and seed; {', '.join(missing)} not taken")
 

@@ -4,12 +4,15 @@ Built-in parts are listed as ``module:attribute`` strings, so that listing names
 through the entry point groups ``imaml_bench.problems``, ``imaml_bench.estimators``, and so on.
 """
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import MISSING, fields, is_dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from harness.errors import BadInput, faults_of, first_line, unknown
 
@@ -74,6 +77,7 @@ class Registry:
                 package's part cannot be imported or made.
         """
         part = self.get(name)
+        parameters = {key: of_python(value) for key, value in parameters.items()}
         try:
             _check_parameters(part, parameters)
             with faults_of(part, "making it"):
@@ -89,8 +93,63 @@ class Registry:
             why = f"{type(error).__name__}: {first_line(error)}"
             raise BadInput(f"{self.kind} '{point.name}': cannot import its entry point {point.value}: {why}") from error
 
-    def _plugins(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)}
+    def _plugins(self) -> Mapping[str, EntryPoint]:
+        return _plugins(self.group, tuple(sys.path))
+
+
+@lru_cache
+def _plugins(group: str, path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
+    """The parts of other packages on ``sys.path``, which takes milliseconds to search."""
+    del path
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def all_parameters(part: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter of a call of ``part``: those given, then the defaults of the others, as its signature has them.
+
+    A whole number given for a float is that float, and sequences are lists: what is one computation is one text. A
+    default that is no number, string, boolean or list of these cannot be told, and is left out.
+    """
+    defaults = {name: p.default for name, p in signature(part).parameters.items() if p.default is not Parameter.empty}
+    if is_dataclass(part):
+        made = {each.name: each.default_factory for each in fields(part) if each.default_factory is not MISSING}
+        defaults |= {name: make() for name, make in made.items()}
+    types = _types(part)
+    whole = {**given, **{name: value for name, value in defaults.items() if name not in given}}
+    told = {name: _plain(value, _leaves(types.get(name))) for name, value in whole.items()}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _types(part: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(part if is_dataclass(part) or not isinstance(part, type) else part.__init__)
+    except Exception:  # another package's annotations may name anything
+        return {}
+
+
+def _leaves(declared: Any) -> set[Any]:
+    """The types a declared one is made of: float and str of ``list[float] | str``."""
+    inside = get_args(declared)
+    return {leaf for each in inside for leaf in _leaves(each)} if inside else {declared}
+
+
+def _plain(value: object, types: Set[Any]) -> Any:
+    """A scalar of the declared types, or a list of them; None for anything else."""
+    if isinstance(value, list | tuple):
+        items = [_plain(each, types) for each in value]
+        return None if any(each is None or isinstance(each, list) for each in items) else items
+    value = of_python(value)
+    if type(value) is int and float in types and int not in types:
+        return float(value)
+    return value if type(value) in (bool, int, float, str) else None
+
+
+def of_python(value: Any) -> Any:
+    """A number of numpy's, or a list of them, as Python's own; anything else as it is."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(of_python, value)) if type(value) in (list, tuple) else value
+    numpy = sys.modules.get("numpy")
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
 
 
 def _check_parameters(part: Callable[..., Any], given: Mapping[str, Any]) -> None:

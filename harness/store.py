@@ -192,6 +192,9 @@ def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
             raise BadInput(f"{path} is not empty and holds no run; choose another --out")
         return None
     stored = _read_manifest(path)
+    if not stored.tells_defaults:
+        older = f"schema {stored.schema_version}, whose cells do not tell the defaults they were measured with"
+        raise BadInput(f"{path} was made by an earlier imaml-bench ({older}); choose another --out")
     if stored.suite.name != wanted.suite.name:
         made_for = f"for suite '{stored.suite.name}', not '{wanted.suite.name}'"
     elif stored.suite.digest != wanted.suite.digest:

@@ -5,21 +5,25 @@ A list among the parameters of a problem or an estimator is an axis of the grid.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import log10, prod
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 from harness import cell as cells
 from harness.cell import Cell, Part, Value
+from harness.checks import LONGEST_TEXT, MOST_CELLS
 from harness.errors import BadInput, unknown
 from harness.expectation import Expectation, names
 from harness.manifest import SuiteIdentity
-from harness.suite_expect import expectations
+from harness.suite_expect import Grid, expectations
 from harness.suite_files import find_suite
 from harness.suite_schema import (
+    LARGEST_FILE,
     CountsByDevice,
     EstimatorTable,
     GridTable,
@@ -29,6 +33,7 @@ from harness.suite_schema import (
     parse_steps,
     parse_suite,
 )
+from harness.suite_values import written
 from harness.text import harmless
 
 ALWAYS_X = ("steps", "tasks", "evaluations")
@@ -62,7 +67,7 @@ class Study:
 
     def cells(self, device: str, threads: int, steps: Sequence[int] | None) -> Iterator[Cell]:
         """The grid's points, few inner steps first."""
-        chosen_steps = self._on(device, "steps", self.grid.steps) if steps is None else parse_steps(steps)
+        chosen_steps = self._steps(device, steps)
         tasks_on_device = self._on(device, "tasks", self.grid.tasks)
         axes = product(chosen_steps, tasks_on_device, self.grid.dtype, self.problems, self.configurations)
         for step_count, tasks, dtype, problem, configuration in axes:
@@ -87,6 +92,15 @@ class Study:
                 time_limit_seconds=self.measure.time_limit_seconds,
                 studies=(cells.Study(title=self.title, x=self.x, label=label),) if self.title else (),
             )
+
+    def count(self, device: str, steps: Sequence[int] | None) -> int:
+        """How many cells :meth:`cells` would give."""
+        tasks = self._on(device, "tasks", self.grid.tasks)
+        axes = (self._steps(device, steps), tasks, self.grid.dtype, self.problems, self.configurations)
+        return prod(map(len, axes))
+
+    def _steps(self, device: str, steps: Sequence[int] | None) -> tuple[int, ...]:
+        return self._on(device, "steps", self.grid.steps) if steps is None else parse_steps(steps)
 
     def _on(self, device: str, key: str, counts: tuple[int, ...] | CountsByDevice) -> tuple[int, ...]:
         found = counts_on(device, counts)
@@ -141,12 +155,28 @@ class Suite:
                 in the suite, or nothing is left to measure.
         """
         wanted = self._wanted(estimators)
+        total = sum(study.count(device, steps) for study in self.studies)
+        if total > MOST_CELLS:
+            raise _too_many(self.path, total, "choose fewer inner steps")
+        found = self.distinct(each for study in self.studies for each in study.cells(device, threads, steps))
+        return [each for each in found if wanted & names(each)]
+
+    def distinct(self, cells: Iterable[Cell]) -> list[Cell]:
+        """The cells, each computation once; one of several studies names them all.
+
+        Raises:
+            BadInput: Two cells of one study are one computation.
+        """
         found: dict[str, Cell] = {}
-        for new in (each for study in self.studies for each in study.cells(device, threads, steps)):
-            known = found.get(new.key)
-            also = {"studies": (*known.studies, *new.studies)} if known else {}
-            found[new.key] = known.model_copy(update=also) if known else new
-        return [each for each in found.values() if wanted & names(each)]
+        for new in cells:
+            key = new.key
+            known = found.get(key)
+            if known is not None and _share_a_study(known, new):
+                twins = f"'{known.label}' and '{new.label}'" if known.label != new.label else f"'{new.label}' twice"
+                what = f"{new.estimator.words} on {new.problem.words} at {new.point}"
+                raise BadInput(f"{self.path}: {twins}: one computation, once defaults are filled in: {written(what)}")
+            found[key] = known.seen_as(new) if known else new
+        return list(found.values())
 
     def _wanted(self, estimators: Sequence[str] | None) -> set[str]:
         configurations = [each for study in self.studies for each in study.configurations]
@@ -171,7 +201,10 @@ def load_suite(suite: str | Path) -> Suite:
     """
     path = find_suite(suite)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise BadInput(f"{path}: larger than a suite can be ({LARGEST_FILE:,} bytes)")
         table = parse_suite(content.decode("utf-8-sig"), str(path))
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
@@ -184,24 +217,103 @@ def load_suite(suite: str | Path) -> Suite:
         description=table.description,
         digest=hashlib.sha256(content).hexdigest(),
         studies=studies,
-        expectations=expectations(table.expect, _cells_anywhere(studies), str(path)) if table.expect else (),
+        expectations=expectations(table.expect, _grids(studies), str(path)),
     )
 
 
-def _cells_anywhere(studies: Sequence[Study]) -> list[Cell]:
-    """The cells of every device there are inner steps for."""
-    return [cell for study in studies for device in study.grid.devices() for cell in study.cells(device, 1, None)]
+def _share_a_study(one: Cell, other: Cell) -> bool:
+    titles = {study.title for study in one.studies}
+    return not titles or any(study.title in titles for study in other.studies)
+
+
+def _grids(studies: Sequence[Study]) -> list[Grid]:
+    """Those of every device there are inner steps for."""
+    return [
+        Grid(
+            study=study.title,
+            problems=study.problems,
+            estimators=[(each.label, each.estimator) for each in study.configurations],
+            steps=counts_on(device, study.grid.steps) or (),
+            tasks=counts_on(device, study.grid.tasks) or (),
+            dtypes=study.grid.dtype,
+            passes=study.measure.passes,
+            references=study.measure.references,
+        )
+        for study in studies
+        for device in study.grid.devices()
+    ]
 
 
 def _studies(tables: Sequence[StudyTable], path: str) -> tuple[Study, ...]:
     if len(tables) == 1 and not tables[0].title:
+        _require_countable([_Axes.of(tables[0], path)], path)
         return (_study(tables[0], path),)
+    taken: set[str] = set()
     for index, table in enumerate(tables):
         if not table.title:
             raise BadInput(f"{path}: study[{index}].title: missing")
-        if table.title in (other.title for other in tables[:index]):
+        if table.title in taken:
             raise BadInput(f"{path}: study[{index}].title: '{table.title}' is taken")
-    return tuple(_study(table, f"{path}: study '{table.title}'") for table in tables)
+        taken.add(table.title)
+    named = {f"{path}: study '{table.title}'": table for table in tables}
+    _require_countable([_Axes.of(table, where) for where, table in named.items()], path)
+    return tuple(_study(table, where) for where, table in named.items())
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """How many values a study's axes have, known before any cell of it is made."""
+
+    where: str
+    shared: dict[str, int]
+    """Those that every estimator goes over, by key in the file."""
+    by_estimator: list[dict[str, int]]
+    """The lists of each estimator."""
+
+    @classmethod
+    def of(cls, table: StudyTable, where: str) -> "_Axes":
+        grid, problem, inner = table.grid, _lists(table.problem.model_extra or {}), table.inner
+        shared = {"grid.steps": _longest(grid.steps), "grid.tasks": _longest(grid.tasks), "grid.dtype": len(grid.dtype)}
+        shared |= {f"problem.{name}": count for name, count in problem.items()}
+        below = _lists(inner.model_dump(exclude_unset=True))
+        own: list[dict[str, int]] = []
+        for index, entry in enumerate(table.estimator):
+            given = entry.model_extra or {}
+            taken = {f"inner.{name}": count for name, count in below.items() if name not in given}
+            own.append(taken | {f"estimator[{index}].{name}": count for name, count in _lists(given).items()})
+        return cls(where, shared, own)
+
+    @property
+    def cells(self) -> int:
+        return prod(self.shared.values()) * sum(prod(each.values()) for each in self.by_estimator)
+
+    @property
+    def largest(self) -> tuple[str, int]:
+        every = [*self.shared.items(), *(axis for each in self.by_estimator for axis in each.items())]
+        return max([("estimator", len(self.by_estimator)), *every], key=lambda axis: axis[1])
+
+
+def _lists(parameters: Mapping[str, Any]) -> dict[str, int]:
+    """Lengths of the lists among them."""
+    return {name: len(value) for name, value in parameters.items() if isinstance(value, list)}
+
+
+def _longest(counts: tuple[int, ...] | CountsByDevice) -> int:
+    return max(len(counts_on(device, counts) or ()) for device in ("cpu", "cuda"))
+
+
+def _require_countable(studies: Sequence[_Axes], path: str) -> None:
+    total = sum(each.cells for each in studies)
+    if total > MOST_CELLS:
+        most = max(studies, key=lambda each: each.cells)
+        name, count = most.largest
+        longest = f"{most.where.removeprefix(f'{path}: ')}: {name}" if most.where != path else name
+        raise _too_many(path, total, f"the largest axis is {longest} with {count:,} values")
+
+
+def _too_many(path: object, cells: int, hint: str) -> BadInput:
+    many = f"{cells:,}" if cells < 10**15 else f"more than 10^{int(log10(cells))}"
+    return BadInput(f"{path}: {many} cells, of which a suite may have {MOST_CELLS:,}; {hint}")
 
 
 def _study(table: StudyTable, where: str) -> Study:
@@ -235,12 +347,12 @@ def _points(parameters: Mapping[str, Any], where: str) -> Iterator[tuple[dict[st
     """Each combination of the lists' values, with the names of the lists."""
     axes = {name: value for name, value in parameters.items() if isinstance(value, list)}
     for name, values in axes.items():
-        written = [json.dumps(value, ensure_ascii=False) for value in values]
-        twice = next((each for each in written if written.count(each) > 1), None)
+        texts = [json.dumps(value, ensure_ascii=False) for value in values]
+        twice = next((each for each, times in Counter(texts).items() if times > 1), None)
         if twice is not None:
             raise BadInput(
                 f"{where}.{name}: {twice} is there twice; a list is an axis of the grid, "
-                f"a parameter that is itself a list is written [[{', '.join(written)}]]"
+                f"a parameter that is itself a list is written {written([values])}"
             )
     for values in product(*axes.values()):
         yield {**parameters, **dict(zip(axes, values, strict=True))}, list(axes)
@@ -249,13 +361,18 @@ def _points(parameters: Mapping[str, Any], where: str) -> Iterator[tuple[dict[st
 def _configurations(
     entries: Sequence[EstimatorTable], parameters: Sequence[Mapping[str, Any]], x: str, where: str
 ) -> tuple[Configuration, ...]:
-    found: list[Configuration] = []
+    found: dict[object, Configuration] = {}
+    by_label: dict[str, Configuration] = {}
     for index, (entry, given) in enumerate(zip(entries, parameters, strict=True)):
         here = f"{where}: estimator[{index}]"
         for new in _expanded(entry, given, x, here):
-            _refuse_twins(new, found, x, here)
-            found.append(new)
-    return tuple(found)
+            twin = found.setdefault(_hashable(new.estimator), new)
+            if twin is not new:
+                raise BadInput(f"{here}: '{new.label}' is the same estimator as '{twin.label}'")
+            first = by_label.setdefault(new.label, new)
+            if first.estimator.without(x) != new.estimator.without(x):
+                raise BadInput(f"{here}.label: '{new.label}' is taken; say in it what differs, as in '{{lam}}'")
+    return tuple(found.values())
 
 
 def _expanded(entry: EstimatorTable, given: Mapping[str, Any], x: str, where: str) -> Iterator[Configuration]:
@@ -268,16 +385,10 @@ def _expanded(entry: EstimatorTable, given: Mapping[str, Any], x: str, where: st
         yield Configuration(_filled(template, fields, f"{where}.label"), Part(name=entry.name, parameters=point))
 
 
-def _refuse_twins(new: Configuration, others: Sequence[Configuration], x: str, where: str) -> None:
-    for other in others:
-        if new.estimator == other.estimator:
-            raise BadInput(f"{where}: '{new.label}' is the same estimator as '{other.label}'")
-        if new.label == other.label and _without(new.estimator, x) != _without(other.estimator, x):
-            raise BadInput(f"{where}.label: '{new.label}' is taken; say in it what differs, as in '{{lam}}'")
-
-
-def _without(part: Part, x: str) -> Part:
-    return Part(name=part.name, parameters={name: value for name, value in part.parameters.items() if name != x})
+def _hashable(part: Part) -> object:
+    """The same of equal parts."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in part.parameters.items()}
+    return part.name, frozenset(values.items())
 
 
 def _filled(template: str, parameters: Mapping[str, Value], where: str) -> str:
@@ -296,4 +407,6 @@ def _filled(template: str, parameters: Mapping[str, Value], where: str) -> str:
         if name not in parameters:
             raise BadInput(f"{where}: {unknown('parameter', name, parameters)}")
         filled += str(parameters[name])
+    if len(filled) > LONGEST_TEXT:
+        raise BadInput(f"{where}: {written(filled)} is longer than {LONGEST_TEXT} characters; give a shorter one")
     return filled

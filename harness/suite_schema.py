@@ -1,5 +1,6 @@
 """What a suite file may say, and how it is told when it says something else."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeAlias, get_args
@@ -17,13 +18,15 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from harness.cell import Dtype, Pass, Reference
+from harness.checks import LARGEST, LONGEST_TEXT
 from harness.errors import BadInput, unknown
-from harness.registry import ESTIMATORS, PROBLEMS
+from harness.registry import ESTIMATORS, PROBLEMS, of_python
 from harness.suite_expect import BoundsTable, ExpectTable
 from harness.suite_values import (
     Counts,
     Parameter,
     PositiveInt,
+    Seconds,
     Table,
     Text,
     known,
@@ -34,6 +37,17 @@ from harness.suite_values import (
 )
 
 Location: TypeAlias = tuple[int | str, ...]
+
+LARGEST_FILE = 1_000_000
+"""Most bytes of a suite file."""
+LONGEST_DESCRIPTION = 10_000
+MOST_TABLES = {"study": 1_000, "estimator": 10_000, "expect": 500}
+"""Most ``[[…]]`` tables of a kind; of estimators, those of all studies together."""
+DEEPEST = 20
+"""Most tables and lists within one another."""
+_TOO_DEEP = f"lists or tables lie more than {DEEPEST} deep within one another"
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")
+"""A dotted key of so many parts that the parser, whose time goes by their square, would take long over it."""
 
 
 class ProblemTable(Table):
@@ -94,7 +108,7 @@ class GridTable(Table):
         AfterValidator(without_repeats),
         BeforeValidator(some_listed),
     ] = ("float32",)
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST)] = 0
     draws: PositiveInt = 1
 
     def devices(self) -> tuple[str, ...]:
@@ -119,16 +133,16 @@ class MeasureTable(Table):
         BeforeValidator(listed),
     ] = ()
     min_samples: PositiveInt = 3
-    min_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.2
-    max_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
-    precision: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
-    time_limit_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
+    min_seconds: Seconds = 0.2
+    max_seconds: Seconds = 2.0
+    precision: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.02
+    time_limit_seconds: Annotated[Seconds, Field(gt=0)] = 600.0
 
 
 class StudyTable(Table):
     """A study: the whole file but its title where there is one, else a ``[[study]]`` over what the file's top says."""
 
-    title: str = ""
+    title: Annotated[str, Field(max_length=LONGEST_TEXT)] = ""
     x: Text = "steps"
     problem: ProblemTable
     inner: InnerTable = InnerTable()
@@ -141,7 +155,7 @@ class SuiteTable(Table):
     """The whole file."""
 
     title: Text
-    description: str = ""
+    description: Annotated[str, Field(max_length=LONGEST_DESCRIPTION)] = ""
     study: Annotated[tuple[StudyTable, ...], BeforeValidator(some_listed)]
     expect: Annotated[tuple[ExpectTable, ...], BeforeValidator(listed)] = ()
 
@@ -169,6 +183,8 @@ _WORDING = {
     "finite_number": "a finite number",
     "greater_than": "greater than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:,}",
+    "string_too_long": "at most {max_length:,} characters long",
 }
 
 
@@ -181,20 +197,49 @@ def parse_suite(text: str, where: str) -> SuiteTable:
     Raises:
         BadInput: The text is not TOML or not a suite; one line with file, key and value.
     """
+    if _LONG_KEY.search(text):
+        raise BadInput(f"{where}: {_TOO_DEEP}")
     try:
         written = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{where}: {error}") from error
+    except RecursionError:
+        raise BadInput(f"{where}: {_TOO_DEEP}") from None
+    except ValueError as error:
+        raise BadInput(f"{where}: a number has more digits than can be read") from error
+    _require_bounded(written, where)
     try:
         return SuiteTable.model_validate(_spread(written))
     except ValidationError as error:
         raise _bad_input(error, where, written) from error
 
 
+def _require_bounded(written: Mapping[str, Any], where: str) -> None:
+    """The file is small enough to be looked at in full."""
+    level: list[Any] = [written]
+    for _ in range(DEEPEST):
+        long = next((key for of in level if isinstance(of, dict) for key in of if len(key) > LONGEST_TEXT), None)
+        if long is not None:
+            raise BadInput(f"{where}: the key {long[:30]}... is longer than {LONGEST_TEXT} characters")
+        level = [each for of in level for each in (of.values() if isinstance(of, dict) else of)]
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            break
+    else:
+        raise BadInput(f"{where}: {_TOO_DEEP}")
+    studies = listed(written.get("study", {}))
+    own = [listed(each.get("estimator", written.get("estimator", ()))) for each in studies if isinstance(each, dict)]
+    counts = {"study": len(studies), "estimator": sum(map(len, own)), "expect": len(listed(written.get("expect", ())))}
+    for name, most in MOST_TABLES.items():
+        if counts[name] > most:
+            of = " of all studies together" if name == "estimator" and len(studies) > 1 else ""
+            raise BadInput(f"{where}: {name}: {counts[name]:,} tables{of}, of which there may be {most:,}")
+
+
 def parse_steps(steps: Iterable[int]) -> tuple[int, ...]:
     """Inner steps given outside a suite file, checked and ordered like those inside."""
     try:
-        return TypeAdapter[tuple[int, ...]](Counts).validate_python(tuple(steps))
+        return TypeAdapter[tuple[int, ...]](Counts).validate_python(tuple(map(of_python, steps)))
     except ValidationError as error:
         raise _bad_input(error, "steps", {}) from error
 
@@ -219,11 +264,15 @@ def _over(top: Mapping[str, Any], study: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bad_input(error: ValidationError, where: str, written: Mapping[str, Any]) -> BadInput:
     details: list[dict[str, Any]] = [{**each, "loc": _place(each, written)} for each in error.errors(include_url=False)]
-    unique = {(each["loc"], each["type"], str(each["input"])): each for each in details}  # a default fails every study
     # An unknown key first: a required key that is misspelt is missing as well.
-    first, *others = sorted(unique.values(), key=lambda each: each["type"] != "extra_forbidden")
+    first, *others = sorted(_once(details), key=lambda each: each["type"] != "extra_forbidden")
     message = ": ".join(part for part in (where, _dotted(first["loc"]), _explained(first)) if part)
     return BadInput(message + (f" (and {len(others)} more)" if others else ""))
+
+
+def _once(details: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Each fault once: what every study takes from the top fails in every study."""
+    return {(each["loc"], each["type"], written(each["input"])): each for each in details}.values()
 
 
 def _place(details: ErrorDetails, written: Mapping[str, Any]) -> Location:

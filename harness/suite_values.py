@@ -8,14 +8,21 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from harness.cell import Model
+from harness.checks import LARGEST, LONGEST_SECONDS, LONGEST_TEXT, MOST
 from harness.errors import unknown
 
 T = TypeVar("T")
 
+LONGEST_PARAMETER = 4096
+"""Most characters of a parameter that is a string: those of a path."""
+
 
 def written(value: object) -> str:
     """A value about as the suite file writes it, on one line, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except ValueError:  # more digits than Python writes
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -43,6 +50,8 @@ def _ascending(values: tuple[int, ...]) -> tuple[int, ...]:
 def _positive(value: object) -> object:
     if type(value) is not int or value < 1:  # True is an int, but not a number of steps
         raise ValueError(f"{written(value)} is not a positive whole number")
+    if value > MOST:
+        raise ValueError(f"{written(value)} is more than {MOST:,}, the most there may be")
     return value
 
 
@@ -66,15 +75,20 @@ def _parameter(list_depth: int) -> BeforeValidator:
                 check(item, depth - 1)
         elif not isinstance(value, bool | int | float | str):
             raise ValueError(f"{written(value)} is not a number, a string or a boolean")
+        elif isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"{written(value)} is a larger whole number than {LARGEST:,}")
         elif isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{written(value)} is not a finite number")
+        elif isinstance(value, str) and len(value) > LONGEST_PARAMETER:
+            raise ValueError(f"{written(value)} is longer than {LONGEST_PARAMETER:,} characters")
         return value
 
     return BeforeValidator(lambda value: check(value))
 
 
 PositiveInt = Annotated[int, BeforeValidator(_positive)]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 Texts = Annotated[tuple[Text, ...], AfterValidator(without_repeats), BeforeValidator(some_listed)]
 Counts = Annotated[tuple[PositiveInt, ...], AfterValidator(_ascending), BeforeValidator(some_listed)]
 Parameter = Annotated[Any, _parameter(list_depth=2)]

@@ -1,6 +1,6 @@
 """One cell measured, in the process this is called in."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -10,22 +10,24 @@ import torch
 from harness import passes
 from harness.attention import AttentionWatch
 from harness.bilevel import Checked, Problem
-from harness.cell import MATH_ATTENTION, Cell, Status
-from harness.conduct import NotFinite, Surroundings, require_gradient, require_result
+from harness.cell import MATH_ATTENTION, Cell, Part, Status
+from harness.conduct import Diverged, Surroundings, require_gradient, require_result
 from harness.errors import BadInput, first_line
 from harness.estimators import BatchMetaGradient, Estimator
 from harness.estimators.base import Diagnostics
+from harness.estimators.implicit import Implicit
+from harness.inner.spec import complete
 from harness.linear_solvers import extreme_eigenvalues
 from harness.machine import configure
 from harness.meters.accuracy import agreement
 from harness.meters.counters import count_flops
 from harness.meters.host import rss_bytes, rss_peak_bytes
 from harness.out_of_memory import is_out_of_memory
-from harness.parts import first_draw, require_placeable
+from harness.parts import PLACE, first_draw, require_placeable
 from harness.passes import Found, Metrics
 from harness.pytree import Params
 from harness.references import NoReference, reference_gradient, require_references
-from harness.registry import ESTIMATORS, PROBLEMS
+from harness.registry import ESTIMATORS, PROBLEMS, Registry, all_parameters
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def build_estimator(cell: Cell) -> Estimator:
 def build_problem(cell: Cell, *, dtype: str | None = None, draw: int = 0) -> Problem:
     """The cell's problem on its device, of its ``draw``-th seed; a bad parameter is a :class:`BadInput`."""
     name, parameters = cell.problem.name, cell.problem.parameters
-    own = {"dtype": dtype or cell.dtype, "device": cell.device, "seed": cell.seed + draw}
+    own = dict(zip(PLACE, (dtype or cell.dtype, cell.device, cell.seed + draw), strict=True))
     for key in (each for each in own if each in parameters):
         raise BadInput(f"problem '{name}': {key}: is the cell's own; in a suite, dtype and seed belong in [grid]")
     require_placeable(name)
@@ -67,6 +69,38 @@ def check(cells: Sequence[Cell]) -> None:
         require_references(cell.references, estimator)
 
 
+def resolved(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells checked, with every parameter of their problems and estimators in place of those the suite gave."""
+    check(cells)
+    problems = {part.model_dump_json(): part for part in (cell.problem for cell in cells)}
+    whole_problems = {text: _whole(part, PROBLEMS, PLACE) for text, part in problems.items()}
+    estimators = {cell.estimator.model_dump_json(): cell for cell in cells}
+    whole_estimators = {text: _whole_estimator(cell) for text, cell in estimators.items()}
+    return [
+        cell.model_copy(
+            update={
+                "problem": whole_problems[cell.problem.model_dump_json()],
+                "estimator": whole_estimators[cell.estimator.model_dump_json()],
+            }
+        )
+        for cell in cells
+    ]
+
+
+def _whole(part: Part, registry: Registry, own: Collection[str]) -> Part:
+    """The part with all of its parameters but the cell's own."""
+    whole = all_parameters(registry.get(part.name), part.parameters)
+    return part.completed({name: value for name, value in whole.items() if name not in own})
+
+
+def _whole_estimator(cell: Cell) -> Part:
+    part = _whole(cell.estimator, ESTIMATORS, ["steps"])
+    inner = part.parameters.get("inner")
+    if not isinstance(inner, str) or not isinstance(build_estimator(cell), Estimator):
+        return part
+    return part.completed({**part.parameters, "inner": complete(inner)})
+
+
 def measure(
     cell: Cell,
     emit: Callable[[Found], None],
@@ -87,7 +121,7 @@ def measure(
     try:
         for found in _passes(cell, first_call, traces):
             emit(found)
-    except NotFinite as error:
+    except Diverged as error:
         return Outcome(Status.DIVERGED, str(error))
     except BadInput as error:
         return Outcome(Status.CRASH, str(error))
@@ -132,6 +166,8 @@ def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) 
     if "accuracy" in cell.measure:
         for draw in range(cell.draws):
             yield unless_changed(_accuracy(cell, estimator, draw))
+    elif isinstance(estimator, Implicit):
+        _require_solved((estimator.meta_gradient(problem, task, theta).diagnostics for task in tasks), estimator, cell)
 
 
 def _first_call(
@@ -169,12 +205,30 @@ def _first_call(
     return Found({**metrics, "query_loss": [float(result.query_loss)]}, notes)
 
 
+def _require_solved(diagnostics: Iterable[Diagnostics], estimator: Estimator, cell: Cell) -> None:
+    """The linear solves came to something.
+
+    Lost is a series that grew, once it is further from solving the system than x = 0 is (a residual of 1); and any x
+    with a residual above 1/√eps, which no system has that its dtype can solve: those of CG, which need not fall, stay
+    below the root of its condition number.
+    """
+    for linear in (each.linear for each in diagnostics if each.linear is not None):
+        residual = linear.residuals[-1]
+        too_large = torch.finfo(residual.dtype).eps ** -0.5
+        lost = (linear.diverged & ~(residual <= 1)) | ~(residual <= too_large)
+        if bool(lost.any()):
+            size = f"‖b − Bx‖ / ‖b‖ = {float(residual.max()):.2g}, where x = 0 has 1"
+            remedy = estimator.remedy if isinstance(estimator, Implicit) else Implicit.remedy
+            raise Diverged(f"the linear solve diverged at K = {cell.steps}: {size}; take {remedy}")
+
+
 def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Found:
     """One seed: the estimator in float64 against each reference, and in the cell's dtype against itself."""
     problem = build_problem(cell, dtype="float64", draw=draw)
     tasks = problem.tasks(cell.tasks, cell.seed + draw)
     theta = problem.theta()
     results = [estimator.meta_gradient(problem, task, theta) for task in tasks]
+    _require_solved((result.diagnostics for result in results), estimator, cell)
     for result in results:
         require_gradient(result.grad, theta, cell.steps)
     grad = _mean([result.grad for result in results])

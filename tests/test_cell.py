@@ -3,7 +3,9 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from harness.cell import METRICS, Cell, Measurement, Part, Status, metric_of, varied
+from harness.cell import METRICS, Cell, Measurement, Part, Status, Study, metric_of, varied
+
+STUDY = Study(title="one", x="cg_steps", label="iMAML")
 
 
 def example(**changes: object) -> Cell:
@@ -122,3 +124,39 @@ def test_what_varies_does_so_among_parts_of_one_name():
 def test_a_metric_that_is_not_known_has_no_unit():
     assert metric_of("peak_bytes") is METRICS["peak_bytes"]
     assert (metric_of("new").unit, metric_of("new").meaning) == ("1", "new")
+
+
+def test_a_part_says_what_the_suite_gave_and_is_what_it_computes():
+    whole = Part(name="linear", parameters={"dim": 50, "kappa": 100.0, "noise": 0.1}, given={"kappa": 100})
+    assert whole.words == "linear (kappa=100)"
+    assert whole.stated == {"kappa": 100}
+    assert whole == Part(name="linear", parameters=whole.parameters)
+    assert whole != Part(name="linear", parameters={"kappa": 100})
+    assert whole.content == Part(name="linear", parameters=dict(reversed(whole.parameters.items()))).content
+    assert whole.only(["noise", "kappa"]).words == "linear (kappa=100, noise=0.1)"
+    assert (whole.without("kappa").words, list(whole.without("kappa").parameters)) == ("linear", ["dim", "noise"])
+
+
+def test_a_completed_part_remembers_what_was_given_where_that_is_not_all():
+    given = Part(name="linear", parameters={"kappa": 100})
+    assert given.completed({"kappa": 100}).given is None
+    assert given.completed({"kappa": 100.0}).given == {"kappa": 100}
+    whole = given.completed({"kappa": 100.0, "dim": 50})
+    assert (whole.given, whole.completed(whole.parameters)) == ({"kappa": 100}, whole)
+    assert whole.completed(whole.parameters).given == {"kappa": 100}
+
+
+def test_key_is_of_all_parameters_and_not_of_how_they_were_given():
+    bare, whole = Part(name="maml"), Part(name="maml").completed({"lam": 0.0})
+    assert example(estimator=whole).key == example(estimator=Part(name="maml", parameters={"lam": 0.0})).key
+    assert example(estimator=whole).key != example(estimator=bare).key
+    assert example(estimator=whole).key != example(estimator=bare.completed({"lam": 0.5})).key, "a changed default"
+
+
+def test_a_cell_of_two_studies_states_what_either_gave():
+    parameters = {"lam": 1.0, "cg_steps": 5}
+    one = example(estimator=Part(name="imaml-cg", parameters=parameters, given={}))
+    other = example(estimator=Part(name="imaml-cg", parameters=parameters, given={"cg_steps": 5}), studies=(STUDY,))
+    both = one.seen_as(other)
+    assert (one.stated("cg_steps"), both.stated("cg_steps"), both.stated("kappa")) == (None, 5, 100.0)
+    assert (both.key, both.studies) == (one.key, (STUDY,))

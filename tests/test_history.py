@@ -206,3 +206,17 @@ def test_a_run_that_cannot_be_read_keeps_nobody_from_the_rest(
         assert left_out.endswith("; the run was left out")
     with pytest.raises(BadInput, match=why):
         load_runs([tmp_path / "bad"])
+
+
+def test_a_series_goes_on_from_runs_that_do_not_tell_defaults() -> None:
+    [older, newer] = runs([1.0, 2.0])
+    older = LoadedRun(
+        older.path, older.manifest.model_copy(update={"schema_version": 3}), older.processes, older.notices
+    )
+    [of] = newer.processes
+    cell = of.cell.model_copy(update={"estimator": of.cell.estimator.completed({"lam": 0.0})})
+    newer = LoadedRun(
+        newer.path, newer.manifest, [of.model_copy(update={"cell": cell, "key": cell.key})], newer.notices
+    )
+    [series] = histories([older, newer], ["peak_bytes"])
+    assert [each.value for each in series.points] == [1.0, 2.0]

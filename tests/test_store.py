@@ -403,3 +403,14 @@ def test_runs_of_the_first_schema_still_read() -> None:
     assert [measurement.cell.label for measurement in run.measurements] == ["MAML", "MAML, replay", "FOMAML"]
     assert [measurement.cell.studies for measurement in run.measurements] == [(), (), ()]
     assert any("22" in notice for notice in run.notices)
+
+
+def test_a_run_whose_cells_do_not_tell_their_defaults_is_read_but_not_continued(finished: Path):
+    older = (
+        (finished / "manifest.json").read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 3')
+    )
+    (finished / "manifest.json").write_text(older)
+    before = contents(finished)
+    assert "schema 3, whose cells do not tell the defaults" in refusal(finished, planning(1, 2, 3))
+    assert contents(finished) == before
+    assert len(load_run(finished).measurements) == 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cell import Part
+from harness.cell import Part, Study
 from harness.errors import BadInput
 from harness.manifest import SuiteIdentity
 from harness.suite import Suite, load_suite
@@ -544,3 +544,20 @@ def test_table1_has_what_exponents_need():
         *(("maml", "gd"), ("maml", "nesterov"), ("maml-truncated", "gd")),
         *(("imaml-cg", "gd"), ("imaml-cg", "nesterov")),
     }
+
+
+def test_one_computation_under_two_labels_of_a_study_is_refused_once_that_is_known():
+    found = suite()
+    cells = found.cells("cpu", 1)
+    twin = cells[0].model_copy(update={"label": "another"})
+    with pytest.raises(BadInput, match=rf"'{cells[0].label}' and 'another': one computation, once defaults are filled"):
+        found.distinct([*cells, twin])
+    with pytest.raises(BadInput, match=rf"'{cells[0].label}' twice: one computation"):
+        found.distinct([*cells, cells[0]])
+
+
+def test_one_computation_of_two_studies_is_one_cell_of_both():
+    cells = suite().cells("cpu", 1)
+    seen = [cells[0].model_copy(update={"studies": (Study(title=title, label="x"),)}) for title in ("one", "two")]
+    [both] = suite().distinct(seen)
+    assert [study.title for study in both.studies] == ["one", "two"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cell import Status
+from harness.cell import METRICS, Status
 from harness.errors import BadInput
 from harness.expectation import Bounds, Expectation
 from harness.suite import load_suite
@@ -239,3 +239,35 @@ def test_every_packaged_suite_claims_something_and_nothing_of_times() -> None:
         claims = load_suite(name).expectations
         assert claims, name
         assert not any((claim.metric or "").endswith("_seconds") for claim in claims)
+
+
+PASSES = ("memory", "counters", "time", "phases", "accuracy")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("only", PASSES)
+def test_a_claim_on_what_the_passes_do_not_measure_is_refused(metric: str, only: str) -> None:
+    suite = SUITE.replace('["memory", "counters", "time"]', f'["{only}"]\nreferences = ["backprop", "implicit"]')
+    bound = "min = 0" if METRICS[metric].deterministic else 'ratio_to = "MAML"\nmin = 0'
+    claim = f'metric = "{metric}"\n{bound}'
+    if METRICS[metric].passes in ((), (only,)):
+        assert expectation(claim, suite).metric == metric
+    else:
+        assert complaint(claim, suite) == (
+            f"expect[0].metric: no pass or reference of [measure] gives '{metric}' of any estimator"
+        )
+
+
+@pytest.mark.parametrize(("metric", "references"), [("implicit_cosine", '["backprop"]'), ("backprop_norm_ratio", "[]")])
+def test_a_claim_against_a_reference_that_is_not_taken_is_refused(metric: str, references: str) -> None:
+    suite = SUITE.replace('["memory", "counters", "time"]', f'["accuracy"]\nreferences = {references}')
+    assert f"gives '{metric}' of any estimator" in complaint(f'metric = "{metric}"\nmin = 0', suite)
+
+
+def test_a_claim_on_the_rounding_of_float64_is_refused() -> None:
+    suite = SUITE.replace('["memory", "counters", "time"]', '["accuracy"]').replace(
+        "[measure]", 'dtype = "{}"\n[measure]'
+    )
+    claim = 'metric = "rounding_relative_error"\nmax = 1'
+    assert expectation(claim, suite.replace("{}", "float32")).metric == "rounding_relative_error"
+    assert "gives 'rounding_relative_error'" in complaint(claim, suite.replace("{}", "float64"))

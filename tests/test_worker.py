@@ -1,5 +1,8 @@
 """One cell measured in this process, against what is known of it."""
 
+import math
+import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -7,9 +10,12 @@ import torch
 
 from harness.cell import METRICS, Cell, Part, Status
 from harness.errors import BadInput
+from harness.estimators.implicit import ImamlCg
 from harness.estimators.unrolled import Maml
+from harness.linear_solvers import ConjugateGradient, LinearSolution
 from harness.passes import PHASE_REPEATS, Found, Metrics
-from harness.worker import Outcome, check, measure
+from harness.registry import ESTIMATORS
+from harness.worker import Outcome, check, measure, resolved
 
 
 def cell(estimator: str = "maml", problem: str = "linear", steps: int = 4, **changes: Any) -> Cell:
@@ -204,3 +210,104 @@ def test_cells_that_cannot_be_are_found_before_anything_runs(bad: dict[str, Part
 
 def test_cells_that_can_be_pass() -> None:
     assert check([cell(), cell("imaml-cg"), cell("maml-replay", problem="conv4")]) is None
+
+
+def part_of(found: Cell) -> dict[str, Any]:
+    return found.estimator.parameters
+
+
+def test_cells_are_completed_with_the_defaults_of_their_parts() -> None:
+    found = resolved([cell().model_copy(update={"estimator": Part(name="imaml-cg", parameters={"lr": 1})})])[0]
+    assert found.problem.parameters == {"dim": 6, "n": 12, "kappa": 100.0, "noise": 0.1}
+    whole = {"lr": 1.0, "lam": 1.0, "inner": "gd", "tol": 0.0, "batching": "loop", "cg_steps": 5, "cg_tol": 0.0}
+    assert repr(found.estimator.parameters) == repr(whole)
+    assert (found.estimator.words, found.problem.words) == ("imaml-cg (lr=1)", "linear (dim=6, n=12)")
+    assert resolved([found]) == [found]
+    assert resolved([found])[0].estimator.words == found.estimator.words
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({}, {"cg_steps": 5, "lam": 1}, True),
+        ({"lr": 1}, {"lr": 1.0}, True),
+        ({"inner": "gd"}, {"inner": " gd ( ) "}, True),
+        ({"inner": "nesterov"}, {"inner": "nesterov(momentum='auto')"}, True),
+        ({"inner": "nesterov(momentum=0)"}, {"inner": "nesterov(momentum = 0.0)"}, True),
+        ({"inner": "nesterov"}, {"inner": "nesterov(momentum=0.9)"}, False),
+        ({"inner": "adam(beta1=0.8, beta2=0.9)"}, {"inner": "adam(beta2=0.9, beta1=0.8)"}, True),
+        ({"cg_steps": 4}, {"cg_steps": 5}, False),
+    ],
+)
+def test_what_is_one_computation_has_one_key(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+    cells = [
+        cell(references=["backprop"]).model_copy(update={"estimator": Part(name="imaml-cg", parameters=given)})
+        for given in (one, other)
+    ]
+    keys = {each.key for each in resolved(cells)}
+    assert len(keys) == (1 if same else 2)
+
+
+def test_a_changed_default_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Changed(ImamlCg):
+        cg_steps: int = 6
+
+    asked = cell().model_copy(update={"estimator": Part(name="imaml-cg", parameters={"lam": 1.0})})
+    [before] = resolved([asked])
+    monkeypatch.setitem(ESTIMATORS._targets, "imaml-cg", Changed)  # pyright: ignore[reportPrivateUsage]
+    [after] = resolved([asked])
+    assert (part_of(before)["cg_steps"], part_of(after)["cg_steps"]) == (5, 6)
+    assert before.key != after.key
+
+
+def implicit(estimator: str, passes: tuple[str, ...] = ("accuracy",), **parameters: Any) -> Outcome:
+    part = Part(name=estimator, parameters={"lr": 0.5, "lam": 0.01, **parameters})
+    return measured(cell(measure=passes).model_copy(update={"estimator": part}))[0]
+
+
+@pytest.mark.parametrize("passes", [("accuracy",), ("memory",)])
+@pytest.mark.parametrize(
+    ("estimator", "parameters", "remedy"),
+    [
+        ("imaml-neumann", {"eta": 5.0, "terms": 3}, "eta = 'auto', or a larger lam"),
+        ("imaml-neumann", {"eta": 0.1, "terms": 10}, "eta = 'auto', or a larger lam"),
+        ("imaml-nystrom", {"rank": 1}, "a larger rank, or a larger lam"),
+    ],
+)
+def test_a_linear_solve_that_diverged_is_told_with_its_residual_and_the_remedy(
+    passes: tuple[str, ...], estimator: str, parameters: dict[str, Any], remedy: str
+) -> None:
+    outcome = implicit(estimator, passes, **parameters)
+    assert outcome.status is Status.DIVERGED
+    said = re.fullmatch(
+        r"the linear solve diverged at K = 4: .* = (\S+), where x = 0 has 1; take (.*)", outcome.reason or ""
+    )
+    assert said is not None
+    assert float(said[1]) > 1
+    assert said[2].startswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameters"),
+    [
+        ("imaml-neumann", {"eta": 0.0198, "terms": 30}),
+        ("imaml-neumann", {}),
+        ("imaml-cg", {"cg_steps": 1}),
+        ("imaml-minres", {}),
+        ("imaml-nystrom", {"rank": 6}),
+        ("imaml-dense", {}),
+    ],
+)
+def test_a_linear_solve_that_fell_short_did_not_diverge(estimator: str, parameters: dict[str, Any]) -> None:
+    assert implicit(estimator, **parameters) == Outcome(Status.OK)
+
+
+def test_cg_whose_residual_rises_on_its_way_did_not_diverge(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rising(factor: float) -> LinearSolution:
+        one, no = torch.ones(6, dtype=torch.float64), torch.tensor(False)
+        return LinearSolution(one, torch.tensor([1.0, factor], dtype=torch.float64), ~no, no, no)
+
+    for residual, status in ((121.9, Status.OK), (1e7, Status.OK), (1e8, Status.DIVERGED), (math.nan, Status.DIVERGED)):
+        monkeypatch.setattr(ConjugateGradient, "solve", lambda *_, of=residual: rising(of))
+        assert implicit("imaml-cg").status is status, residual

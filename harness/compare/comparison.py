@@ -120,7 +120,10 @@ def compare_runs(
     differences = [] if in_turn else machines.differences(base.manifest.machine, head.manifest.machine)
     if differences and not force:
         raise BadInput(f"{base.path} and {head.path} are not of one machine ({'; '.join(differences)}); see --force")
-    pairs = _Pairs(base, head, set(metrics or EVERY_METRIC), _content_anywhere if differences else _content)
+    content = _content_anywhere if differences else _content
+    if not (base.manifest.tells_defaults and head.manifest.tells_defaults):
+        content = _of_stated(content)
+    pairs = _Pairs(base, head, set(metrics or EVERY_METRIC), content)
     times = pairs.times(in_turn, "runs of different machines" if differences else "")
     findings = [*pairs.statuses(), *times, *pairs.amounts()]
     order = {each.cell.key: place for place, each in enumerate(base.measurements)}
@@ -137,6 +140,9 @@ def _notices(base: LoadedRun, head: LoadedRun, differences: Sequence[str]) -> It
         yield f"different machines, so times are not judged: {'; '.join(differences)}"
     else:
         yield from (f"the runs differ in {each}" for each in machines.setting_differences(base.manifest, head.manifest))
+    if base.manifest.tells_defaults != head.manifest.tells_defaults:
+        older = head if base.manifest.tells_defaults else base
+        yield f"{older.path} does not tell its cells' defaults, which are taken to be those of the other run"
     ours, theirs = base.manifest.suite, head.manifest.suite
     if ours.digest != theirs.digest:
         what = f"'{ours.name}' and '{theirs.name}'" if ours.name != theirs.name else f"two versions of '{ours.name}'"
@@ -240,6 +246,11 @@ def _content(cell: Cell) -> str:
 def _content_anywhere(cell: Cell) -> str:
     """The same of every machine: how many threads there are, and which device of its kind it is, may differ."""
     return cell.model_copy(update={"threads": 1, "device": cell.device.partition(":")[0]}).key
+
+
+def _of_stated(content: Callable[[Cell], str]) -> Callable[[Cell], str]:
+    """The same by the parameters the suite gave alone, for runs that hold no others."""
+    return lambda cell: content(cell.as_stated())
 
 
 def _grouped(run: LoadedRun, content: Callable[[Cell], str]) -> dict[str, list[Measurement]]:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -28,6 +28,9 @@ class Implicit(Estimator):
     """
 
     lam: float | Params = 1.0
+
+    remedy: ClassVar[str] = "a larger lam, which brings I + H/λ nearer to the identity"
+    """What to change where the linear solve diverges."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -166,6 +169,8 @@ class ImamlNeumann(Implicit):
     terms: int = 10
     eta: float | Literal["auto"] = "auto"
 
+    remedy: ClassVar[str] = "eta = 'auto', or a larger lam: the series converges for eta < 2/‖I + H/λ‖ alone"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require_count("terms", self.terms)
@@ -192,6 +197,8 @@ class ImamlNystrom(Implicit):
 
     rank: int = 10
     sketch_seed: int = 0
+
+    remedy: ClassVar[str] = "a larger rank, or a larger lam"
 
     def __post_init__(self) -> None:
         super().__post_init__()

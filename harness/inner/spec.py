@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from harness.errors import BadInput
 from harness.inner.base import InnerSolver
-from harness.registry import INNER_SOLVERS
+from harness.registry import INNER_SOLVERS, all_parameters
 
 Scalar: TypeAlias = bool | int | float | str
 
@@ -52,6 +52,18 @@ def parse(spec: str) -> tuple[str, dict[str, Scalar]]:
             raise BadInput(f"inner solver {spec!r}: {wrong}")
         parameters[keyword.arg] = value
     return form[1], parameters
+
+
+def complete(spec: str) -> str:
+    """The same with all of the solver's parameters, the defaults too, so that two texts of one solver are equal.
+
+    Raises:
+        BadInput: As :func:`inner_solver`.
+    """
+    name, parameters = parse(spec)
+    INNER_SOLVERS.create(name, **parameters)
+    whole = all_parameters(INNER_SOLVERS.get(name), parameters)
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in sorted(whole.items()))})" if whole else name
 
 
 def _keywords(spec: str, source: str) -> list[ast.keyword]:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.cell import Cell, Measurement, Part, Status
+from harness.cell import Measurement, Part, Status
+from harness.expectation import is_measured
 from harness.report.variables import STEPS, TASKS, Variable
 from harness.statistics import Summary, summarise
 from harness.store import LoadedRun
@@ -53,23 +54,12 @@ class Curve:
         return {
             value: each.status
             for value, each in self.placed()
-            if each.status is not Status.OK and (metric is None or measures(each.cell, metric))
+            if each.status is not Status.OK and (metric is None or is_measured(each.cell, metric))
         }
 
     def _values(self, measurement: Measurement) -> tuple[float, ...]:
         own = self.variable.of(measurement)
         return self.everywhere if own is None else (own,)
-
-
-def measures(cell: Cell, metric: str) -> bool:
-    """Whether one of the figures' metrics was to be measured on the cell."""
-    if metric == "peak_bytes":
-        return "memory" in cell.measure
-    if metric == "wall_seconds":
-        return "time" in cell.measure
-    if metric.endswith("_relative_error") and metric != "rounding_relative_error":
-        return any(metric.startswith(reference) for reference in cell.references)
-    return "accuracy" in cell.measure
 
 
 @dataclass(frozen=True)
@@ -147,7 +137,7 @@ def _facts(measurements: Sequence[Measurement], variable: Variable, device_name:
     cell = measurements[0].cell
     steps = {m.cell.steps for m in measurements}
     return {
-        "problem": _without(cell.problem, variable).words,
+        "problem": cell.problem.without(variable.name).words,
         **({"K": STEPS.at(*steps)} if variable.is_parameter and len(steps) == 1 else {}),
         **({} if variable == TASKS else {"tasks": TASKS.at(cell.tasks)}),
         "dtype": cell.dtype,
@@ -181,9 +171,5 @@ def _values(measurements: Iterable[Measurement], variable: Variable) -> list[flo
     return sorted({value for each in measurements if (value := variable.of(each)) is not None})
 
 
-def _without(part: Part, variable: Variable) -> Part:
-    return Part(name=part.name, parameters={k: v for k, v in part.parameters.items() if k != variable.name})
-
-
 def _identity(part: Part, variable: Variable) -> str:
-    return _without(part, variable).model_dump_json()
+    return part.without(variable.name).content

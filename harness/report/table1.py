@@ -132,9 +132,7 @@ def _curves(measurements: Iterable[Measurement]) -> dict[tuple[Method, float], l
         kappa = conditioning(m.cell)
         if _method(m) in _LAWS and kappa is not None and m.metrics.get(METRIC) and evaluations(m) is not None:
             configurations = groups.setdefault((_method(m), float(f"{kappa:.6g}")), {})
-            configurations.setdefault(m.cell.problem.model_dump_json() + m.cell.estimator.model_dump_json(), []).append(
-                m
-            )
+            configurations.setdefault(m.cell.problem.content + m.cell.estimator.content, []).append(m)
     return {of: list(configurations.values()) for of, configurations in groups.items()}
 
 

@@ -49,7 +49,7 @@ class Variable:
             return cell.tasks
         if self.name == "evaluations":
             return evaluations(measurement)
-        value = cell.problem.parameters.get(self.name, cell.estimator.parameters.get(self.name))
+        value = cell.stated(self.name)
         return value if isinstance(value, int | float) else None
 
     def at(self, *values: float) -> str:

@@ -246,3 +246,24 @@ def test_a_ratio_takes_a_base_that_is_not_zero() -> None:
     finding = compare_runs(grid(flops=[0.0]), grid(flops=[5.0])).findings[0]
     assert (finding.metric, finding.verdict, finding.ratio) == ("flops", Verdict.WORSE, None)
     assert math.isclose(finding.head or 0.0, 5.0)
+
+
+def completed(of: Measurement, **defaults: Any) -> Measurement:
+    """The measurement of the same cell as this version stores it: with its defaults."""
+    part = of.cell.estimator.completed({**of.cell.estimator.parameters, **defaults})
+    cell = of.cell.model_copy(update={"estimator": part})
+    return of.model_copy(update={"cell": cell, "key": cell.key})
+
+
+def test_a_run_that_does_not_tell_defaults_is_compared_by_what_the_suite_gave() -> None:
+    older = run(processes(), schema_version=3)
+    newer = run([completed(each, lam=0.0) for each in processes()])
+    for base, head in ((older, newer), (newer, older)):
+        comparison = compare_runs(base, head)
+        assert {each.verdict for each in comparison.findings} == {Verdict.SAME}
+        assert any("does not tell its cells' defaults" in notice for notice in comparison.notices)
+
+
+def test_runs_of_two_defaults_are_not_compared_with_each_other() -> None:
+    base, head = (run([completed(each, lam=lam) for each in processes()]) for lam in (0.0, 1.0))
+    assert "1 of 1 cells are in" in compare_runs(base, head).notices[-1]
