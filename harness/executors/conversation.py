@@ -59,7 +59,7 @@ class Conversation:
         with suppress(FileNotFoundError):
             folder = str(Path.cwd())
         request = pickle.dumps(Request(task, arguments, tuple(sys.path), folder))
-        self._lines = bytearray()
+        self._lines, self._searched = bytearray(), 0
         self._output = b""
         self._exit_code: int | None = None
         self._has_ended = False
@@ -88,16 +88,19 @@ class Conversation:
             Lost: There is none, and will not be.
         """
         while True:
-            line, newline, rest = self._lines.partition(b"\n")
-            if not newline:
-                if len(line) > MESSAGE_BYTES:
+            end = self._lines.find(b"\n", self._searched)
+            if end < 0:
+                self._searched = len(self._lines)
+                if self._searched > MESSAGE_BYTES:
                     raise Lost(f"the worker sent more than {MESSAGE_BYTES >> 20} MiB in one message")
                 self._await()
                 continue
-            self._lines = rest
-            message = read(bytes(line))
+            line = bytes(self._lines[:end])
+            del self._lines[: end + 1]
+            self._searched = 0
+            message = read(line)
             if message is None:
-                raise Lost(f"the worker sent what is no message: {harmless(repr(bytes(line[:60])))}")
+                raise Lost(f"the worker sent what is no message: {line[:60]!r}")
             if not isinstance(message, Importing):
                 return message
             self._importing = message.what
@@ -202,7 +205,7 @@ class Conversation:
 
     def _received(self) -> bytes:
         try:
-            return self._channel.recv(2**16)
+            return self._channel.recv(2**20)
         except OSError:
             return b""
 

@@ -27,7 +27,10 @@ SERVER_ENVIRONMENT = {
 """What the workers' environment says where the user's says nothing."""
 
 MARK = "IMAML_BENCH_FORK_SERVER"
-"""Environment variable by which the descendants of a fork server are known when it can no longer end them."""
+"""Environment variable by which the descendants of a fork server are known when it can no longer end them.
+
+One that has started another program without its environment is then not found.
+"""
 
 RESPONSE_SECONDS = 30.0
 """Longest to wait for what the server does at once, on a machine that is short of everything."""

@@ -242,6 +242,15 @@ def test_an_answer_makes_no_objects_but_this_packages_own(executor: LocalExecuto
         executor.ask("pathlib:Path", "/tmp")
 
 
+def test_an_answer_may_be_large_and_a_larger_one_is_refused(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert executor.ask("operator:mul", "x", 10**7) == "x" * 10**7
+    monkeypatch.setattr(conversation, "MESSAGE_BYTES", 2**20)
+    with pytest.raises(WorkerDied, match="the worker sent more than 1 MiB in one message"):
+        executor.ask("operator:mul", "x", 10**7)
+
+
 def test_what_is_no_message_is_a_crash(executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     received = Conversation._received  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(Conversation, "_received", lambda self: b"\x80\x1b[2J\n" + received(self))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
