@@ -11,7 +11,21 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "harness"
 
 FLOORS = [
-    {"errors", "checks", "git", "registry", "pytree", "bilevel", "objective", "phases", "statistics", "units"},
+    {
+        "attention",
+        "bilevel",
+        "checks",
+        "errors",
+        "git",
+        "losses",
+        "objective",
+        "out_of_memory",
+        "phases",
+        "pytree",
+        "registry",
+        "statistics",
+        "units",
+    },
     {"data", "inner", "linear_solvers"},
     {"problems", "estimators"},
     {"meters", "parts"},
