@@ -61,6 +61,9 @@ class AttentionWatch(TorchFunctionMode):
     """Whether there was any."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.scaled_dot_product_attention and not cuda.flash_sdp_enabled():
+        kwargs = kwargs or {}
+        # Calls within this one are not seen: those of attention layers are told by what they are asked for.
+        fused = func is F.multi_head_attention_forward and not kwargs.get("need_weights", True)
+        if (fused or func is F.scaled_dot_product_attention) and not cuda.flash_sdp_enabled():
             self.math = True
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)

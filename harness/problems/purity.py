@@ -25,6 +25,7 @@ MOVE = 0.25
 """How far θ is moved, of each entry's own size; entries that are 0, of the others' mean."""
 
 _EVAL = "call eval() on it, or take that out"
+_ONLY_ONCE = "an operation can be differentiated only once (once_differentiable); write it out"
 _HELD_ELSEWHERE = "something in it, a closure or a cache, holds others"
 
 
@@ -123,7 +124,7 @@ class Probe:
                 )
 
     def require_symmetric_curvature(self) -> None:
-        """The Hessian, where there is one, is symmetric; one whose formula leaves a term out is not.
+        """There is a Hessian unless it is 0, and it is symmetric; one whose formula leaves a term out is not.
 
         Raises:
             BadInput: It is not.
@@ -131,6 +132,11 @@ class Probe:
         theta = _leaves(self.theta)
         with math_attention():
             slope = self._gradient(self._value(self._replica(theta)), theta, create_graph=True)
+            if not any(each.requires_grad for each in slope.values()):
+                return self._require_constant(slope)
+            known = {id(each) for each in theta.values()}
+            if any(id(leaf) not in known for each in slope.values() for leaf in _leaves_of_graph(each)):
+                raise BadInput(f"the gradient of inner_loss has no derivative with respect to parameters; {_ONLY_ONCE}")
             one, other = directions(self.theta, 1), directions(self.theta, 2)
             try:
                 if asymmetry_of(slope, theta, one, other) <= 1:
@@ -143,6 +149,18 @@ class Probe:
             f"module {self._owner(name)}: the second derivatives of inner_loss with respect to '{name}' are wrong, for "
             "they are not symmetric; write out the operation that they come from (PyTorch's weight norm is one)"
         )
+
+    def _require_constant(self, slope: Params) -> None:
+        """A gradient without derivative does not change with θ."""
+        moved = _leaves(_moved(self.theta))
+        other = self._gradient(self._value(self._replica(moved)), moved)
+        scale = torch.stack([each.norm() for each in other.values()]).norm()
+        for name, each in slope.items():
+            if not _near(each, other[name], scale):
+                raise BadInput(
+                    f"module {self._owner(name)}: the gradient with respect to '{name}' changes with the parameters, "
+                    f"yet has no derivative of its own; {_ONLY_ONCE}"
+                )
 
     def _replica(self, theta: Params) -> nn.Module:
         return self.held.holding(theta, self.like)

@@ -406,3 +406,34 @@ def test_whoever_uses_a_problem_is_told_first() -> None:
         estimator = harness.estimator("fomaml", steps=2, batching=batching)
         with pytest.raises(BadInput, match=f"^{said}"):
             estimator.meta_gradients(own, own.tasks(2, 0), own.theta())
+
+
+class SquareOnce(torch.autograd.Function):
+    """Its backward pass leaves no graph where nothing nonlinear follows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return 2 * ctx.saved_tensors[0] * grads[0]
+
+
+def test_curvature_that_cannot_be_had_is_not_taken_for_none() -> None:
+    module = nn.Linear(3, 1, bias=False).double()
+    said = fault(module, lambda out, y: SquareOnce.apply(out).mean())
+    assert said.startswith(
+        "module Linear: the gradient with respect to 'weight' changes with the parameters, yet has no"
+    )
+    said = fault(module, lambda out, y: SquareOnce.apply(out).square().mean())
+    assert said.startswith(
+        "the gradient of inner_loss has no derivative with respect to parameters; an operation can be"
+    )
+
+
+def test_a_linear_loss_has_no_curvature_and_may_have_none() -> None:
+    own = problem(nn.Linear(3, 1).double(), lambda out, y: out.mean())
+    own.check(own.tasks(1, 0)[0], own.theta())

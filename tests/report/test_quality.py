@@ -1,4 +1,4 @@
-from harness.cell import Measurement, Status
+from harness.cell import MATH_ATTENTION, Measurement, Status
 from harness.report.quality import between_processes, busy, leaks, missing_references, noise, quality, suspects
 from harness.report.settings import Setting, settings
 from tests.report.synthetic import measurement, run
@@ -85,3 +85,10 @@ def test_a_reference_that_is_missing_is_told_with_the_reason() -> None:
     cell = measurement(metrics={}).model_copy(update={"notes": {"implicit_relative_error": "no minimiser (seed 0)"}})
     [sentence] = missing_references(setting(cell))
     assert sentence == "Not every error could be measured for MAML at K = 1: no minimiser (seed 0)."
+
+
+def test_attention_by_another_kernel_than_usual_is_told_with_where() -> None:
+    plain, noted = measurement(steps=1), measurement(steps=2)
+    noted = noted.model_copy(update={"notes": {"peak_bytes": MATH_ATTENTION}})
+    [sentence] = quality(setting(plain, noted))
+    assert sentence == f"For MAML at K = 2, {MATH_ATTENTION}."
