@@ -50,7 +50,7 @@ class ExpectTable(BoundsTable):
     slope: BoundsTable | None = None
     exponent: BoundsTable | None = None
     status: Annotated[
-        tuple[Annotated[Status, BeforeValidator(Status), known("status", lambda: list(Status))], ...],
+        tuple[Annotated[Status, Field(strict=False), known("status", lambda: list(Status))], ...],
         BeforeValidator(listed),
     ] = ()
 

@@ -3,7 +3,8 @@
 import atexit
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont, TTLibError
@@ -42,7 +43,11 @@ def light(family: str) -> str:
 
 @cache
 def _folder() -> Path:
-    """Of this process, and gone with it."""
-    folder = TemporaryDirectory(prefix="imaml-bench-fonts-")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
+    """Of this process, and gone with it.
+
+    No ``TemporaryDirectory``: since Python 3.13 a fork of multiprocessing drops the exit handlers it was born with, and
+    such an object, with no other reference left, would remove in the fork what the parent draws with.
+    """
+    folder = mkdtemp(prefix="imaml-bench-fonts-")
+    atexit.register(rmtree, folder, ignore_errors=True)
+    return Path(folder)

@@ -1,3 +1,5 @@
+import atexit
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,19 @@ def test_a_light_font_is_as_wide_as_the_whole_one(family: str) -> None:
     assert cut == pytest.approx(whole, rel=0.02)  # there are no kerned pairs in the light one
     files = [Path(findfont(FontProperties(family=[each]))) for each in (family, light(family))]
     assert files[1].stat().st_size < files[0].stat().st_size / 3
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_fork_leaves_the_light_fonts_to_its_parent() -> None:
+    from matplotlib.font_manager import FontProperties, findfont
+
+    font = Path(findfont(FontProperties(family=[light("DejaVu Sans")])))
+    # What every fork of multiprocessing does at its start since Python 3.13.
+    fork = get_context("fork").Process(target=atexit._clear)  # pyright: ignore[reportPrivateUsage]
+    fork.start()
+    fork.join()
+    assert fork.exitcode == 0
+    assert font.exists()
 
 
 def test_a_report_is_drawn_in_the_style_asked_for(tmp_path: Path) -> None:
