@@ -185,7 +185,7 @@ class _StoppingRule:
         interval, median = median_interval(seconds, LEVEL), float(np.median(seconds))
         if interval.level >= LEVEL and interval.half_width <= self._precision * median:
             return "precision"
-        self._spreads.append(mad(seconds) / median)
+        self._spreads.append(mad(seconds) / median if median else 0.0)  # a coarse clock may read nothing
         latest = self._spreads[-SETTLED_CHECKS:]
         steady = len(latest) == SETTLED_CHECKS and max(latest) <= (1 + SETTLED_CHANGE) * min(latest)
         return "settled" if steady and len(seconds) >= SETTLED_SAMPLES else None

@@ -29,7 +29,7 @@ def inflation(values: Array, doubt: float = DOUBT) -> float:
     these may be, whichever is larger.
     """
     count, measured = len(values), _autocorrelations(values)
-    assumed = _most_correlation(float(measured[0]), count, doubt) ** np.arange(1, count)
+    assumed = _geometric(_most_correlation(float(measured[0]), count, doubt), count)
     unbiased = measured + 1 / count
     seen = unbiased[: int(np.argmin(np.append(unbiased, 0.0) > 0))]
     assumed[: len(seen)] = np.maximum(assumed[: len(seen)], seen)
@@ -38,7 +38,7 @@ def inflation(values: Array, doubt: float = DOUBT) -> float:
 
 def autoregressive_inflation(correlation: float, count: int) -> float:
     """The inflation of ``count`` samples of a first-order autoregression with this correlation of neighbours."""
-    return _inflation_of(correlation ** np.arange(1, count), count)
+    return _inflation_of(_geometric(correlation, count), count)
 
 
 def _most_correlation(looks: float, count: int, doubt: float) -> float:
@@ -53,6 +53,11 @@ def _most_correlation(looks: float, count: int, doubt: float) -> float:
         return LARGEST if level > 0 else 0.0
     root = (slope * level + width * math.sqrt(square - level**2)) / square
     return min(max(root, 0.0), LARGEST)
+
+
+def _geometric(correlation: float, count: int) -> Array:
+    """The autocorrelations of a first-order autoregression at all lags of so many samples."""
+    return np.power(np.float64(correlation), np.arange(1.0, count))
 
 
 def _inflation_of(autocorrelations: Array, count: int) -> float:

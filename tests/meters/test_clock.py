@@ -142,6 +142,12 @@ def test_it_goes_on_until_samples_and_seconds_suffice() -> None:
     assert len(Fake(repeat(1e-6)).sample(min_samples=1200).wall_seconds) == 1200
 
 
+def test_a_clock_too_coarse_for_the_call_reads_nothing_and_ends() -> None:
+    samples = Fake(repeat(0.0)).sample(min_samples=30)
+    assert samples.wall_seconds == [0.0] * len(samples.wall_seconds)
+    assert Fake(repeat(0.0)).sample(min_samples=3, max_seconds=0.0).wall_seconds == [0.0] * 3
+
+
 def test_every_sample_is_kept() -> None:
     samples = Fake(chain(repeat(0.001, clock.WARMUP_WINDOW), cycle([0.001, 0.001, 0.5]))).sample(min_samples=9)
     assert samples.wall_seconds == pytest.approx([0.001, 0.001, 0.5] * 3)
