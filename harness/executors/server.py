@@ -24,6 +24,7 @@ PRELOAD = [
     "torch.autograd.profiler",
     "torch.utils.flop_counter",
     "torch._dynamo",
+    "scipy.stats",
     "harness.worker",
     *(module for kind in registry.REGISTRIES for module in kind.modules()),
 ]

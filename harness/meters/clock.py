@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 import torch
 
-from harness.statistics import bootstrap_interval, mad
+from harness.statistics import mad, median_interval
 
 Stopped: TypeAlias = Literal["precision", "settled", "bound"]
 """Why sampling ended: the median is known; more samples no longer change the noise; time or count ran out."""
@@ -26,8 +26,9 @@ WARMUP_WINDOW = 10
 """Latest calls whose two halves must agree."""
 AGREEMENT = 0.02
 """Difference of the halves' medians, as a share, that always counts as agreement."""
-FIRST_CHECK = 6
-"""Samples at which the stopping rule is first checked: fewer have no interval of that level."""
+FIRST_CHECK = 22
+"""Samples at which the stopping rule is first checked: fewer, whose neighbours may be alike, have no interval of that
+level."""
 CHECK_GROWTH = 1.25
 """Factor by which the samples grow from one check of the stopping rule to the next."""
 CHECK_SHARE = 0.02
@@ -181,10 +182,10 @@ class _StoppingRule:
         return judged
 
     def _judge(self, seconds: list[float]) -> Stopped | None:
-        interval, median = bootstrap_interval(seconds, LEVEL), float(np.median(seconds))
+        interval, median = median_interval(seconds, LEVEL), float(np.median(seconds))
         if interval.level >= LEVEL and interval.half_width <= self._precision * median:
             return "precision"
-        self._spreads.append(mad(seconds) / median)
+        self._spreads.append(mad(seconds) / median if median else 0.0)  # a coarse clock may read nothing
         latest = self._spreads[-SETTLED_CHECKS:]
         steady = len(latest) == SETTLED_CHECKS and max(latest) <= (1 + SETTLED_CHANGE) * min(latest)
         return "settled" if steady and len(seconds) >= SETTLED_SAMPLES else None

@@ -8,10 +8,9 @@ from harness.statistics.fits import (
     fit_line,
     fit_offset_power_law,
     fit_power_law,
-    t_quantile,
 )
 from harness.statistics.paired import Comparison, Verdict, compare, compare_paired, required_pairs
-from harness.statistics.series import Interval, Remark, bootstrap_interval, mad, outliers, remarks
+from harness.statistics.series import Interval, Remark, mad, median_interval, outliers, remarks
 from harness.statistics.summary import Summary, summarise
 
 __all__ = [
@@ -24,16 +23,15 @@ __all__ = [
     "Remark",
     "Summary",
     "Verdict",
-    "bootstrap_interval",
     "compare",
     "compare_paired",
     "fit_line",
     "fit_offset_power_law",
     "fit_power_law",
     "mad",
+    "median_interval",
     "outliers",
     "remarks",
     "required_pairs",
     "summarise",
-    "t_quantile",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from harness.statistics.series import Array
 
@@ -47,7 +48,7 @@ def fit_line(x: Sequence[float], y: Sequence[float], weights: Sequence[float] | 
     slope = float(centred * risen @ shares) / spread
     left = float((risen - slope * centred) ** 2 @ shares)
     freedom = len(xs) - 2
-    half_width = t_quantile(freedom) * math.sqrt(left / freedom / spread) if freedom else None
+    half_width = _t_quantile(freedom) * math.sqrt(left / freedom / spread) if freedom else None
     fitted = tuple((level + slope * centred).tolist())
     return Line(slope, level - slope * centre, 1.0 - left / float(risen**2 @ shares), half_width, fitted)
 
@@ -130,17 +131,21 @@ def fit_offset_power_law(
     def left(exponents: Array) -> Array:
         return (offsets(exponents) - risen) ** 2 @ shares
 
+    def left_at(exponent: float) -> float:
+        return float(left(np.array([exponent]))[0])
+
     on_grid = left(_GRID)
     nearest = int(on_grid.argmin())
     if nearest in (0, len(_GRID) - 1):
         return None
-    best = _least(left, float(_GRID[nearest - 1]), float(_GRID[nearest + 1]))
-    over = float(left(np.array([best]))[0])
+    around = float(_GRID[nearest - 1]), float(_GRID[nearest + 1])
+    best = float(scipy.optimize.minimize_scalar(left_at, bounds=around, options={"xatol": 1e-10}).x)
+    over = left_at(best)
     freedom = len(xs) - 3
-    bound = over * (1.0 + t_quantile(freedom) ** 2 / freedom)
+    bound = over * (1.0 + _t_quantile(freedom) ** 2 / freedom)
     within = _GRID[on_grid <= bound]
-    low = _edge(left, bound, float(within.min(initial=best)), EXPONENTS[0])
-    high = _edge(left, bound, float(within.max(initial=best)), EXPONENTS[1])
+    low = _edge(left_at, bound, float(within.min(initial=best)), EXPONENTS[0])
+    high = _edge(left_at, bound, float(within.max(initial=best)), EXPONENTS[1])
     fitted = tuple((level + offsets(np.array([best]))[0]).tolist())
     return OffsetPowerLaw(best, low, high, 1.0 - over / float(risen**2 @ shares), fitted)
 
@@ -160,34 +165,15 @@ def _powers(x: Array, exponents: Array) -> Array:
     return np.expm1(p * np.log(x / x.min())) / p
 
 
-def _least(of: Callable[[Array], Array], low: float, high: float) -> float:
-    """Where ``of`` is least in between, to 1e-10, by ever finer grids."""
-    while high - low > 1e-10:
-        grid = np.linspace(low, high, 21)
-        at = int(np.clip(of(grid).argmin(), 1, 19))
-        low, high = float(grid[at - 1]), float(grid[at + 1])
-    return (low + high) / 2
-
-
-def _edge(of: Callable[[Array], Array], bound: float, inside: float, end: float) -> float:
-    """How far from ``inside`` towards ``end`` ``of`` keeps within ``bound``, to 1e-10; that is within a grid's step."""
+def _edge(left: Callable[[float], float], bound: float, inside: float, end: float) -> float:
+    """How far from ``inside`` towards ``end`` ``left`` keeps within ``bound``; that is within a step of the grid."""
     step = float(_GRID[1] - _GRID[0])
     outside = min(inside + step, end) if end > inside else max(inside - step, end)
-    while abs(outside - inside) > 1e-10:
-        grid = np.linspace(inside, outside, 21)
-        beyond = np.append(of(grid[1:-1]) > bound, True)
-        first = int(beyond.argmax())
-        inside, outside = float(grid[first]), float(grid[first + 1])
-    return inside
+    if left(outside) <= bound:
+        return outside
+    return float(scipy.optimize.brentq(lambda exponent: left(exponent) - bound, inside, outside, xtol=1e-10))
 
 
-_T_975 = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-
-
-def t_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t; beyond 30 degrees of freedom that of 30, which is larger."""
-    return _T_975[min(freedom, len(_T_975)) - 1]
+def _t_quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t."""
+    return float(scipy.stats.t.ppf(0.975, freedom))

@@ -9,13 +9,15 @@ from statistics import NormalDist
 
 import numpy as np
 
-from harness.statistics.series import Array, resampled_medians
+from harness.statistics.dependence import Array, inflation
+from harness.statistics.series import ranked_interval
 
 MINIMUM_EFFECT = 0.02
 LEVEL = 0.99
-LEAST_INFLATION = 2.0
+RESAMPLES = 4000
+LEAST_INFLATION = 2.7
 """Pairs taken to be worth one independent one, at least: neighbours in time share noise that few pairs cannot show."""
-PLANNED_INFLATION = 2.5
+PLANNED_INFLATION = 2.7
 """What a few dozen independent pairs may look like by chance, to be planned for."""
 
 
@@ -51,7 +53,7 @@ def compare_paired(
 
     The ratio is the median of the pairs' ratios, its interval between two of them in order, chosen by the sign test:
     nothing is assumed of its distribution, and an outlier counts no more than any other pair. Neighbouring pairs are
-    not taken for independent: the interval is as wide as for half as many, or fewer where their signs agree more. At
+    not taken for independent: the interval is as wide as for a third as many, or fewer where they are more alike. At
     99 % it takes 16 pairs to have one.
 
     Raises:
@@ -60,10 +62,10 @@ def compare_paired(
     if len(base) != len(head) or not len(base):
         raise ValueError(f"{len(base)} times of base and {len(head)} of head are not pairs")
     ratios = np.log(np.asarray(head, dtype=np.float64)) - np.log(np.asarray(base, dtype=np.float64))
-    ordered, count = np.sort(ratios), len(ratios)
-    first = _ordinal(count, _inflation(ratios), level)
-    low, high = (ordered[first - 1], ordered[count - first]) if first >= 1 else (-math.inf, math.inf)
-    return _comparison(float(np.median(ratios)), float(low), float(high), minimum_effect)
+    low, high = -math.inf, math.inf
+    if len(ratios) > 1 and (found := ranked_interval(np.sort(ratios), _inflation(ratios), level)).level >= level:
+        low, high = found.low, found.high
+    return _comparison(float(np.median(ratios)), low, high, minimum_effect)
 
 
 def compare(
@@ -78,7 +80,7 @@ def compare(
     rng, medians, centres = np.random.default_rng(0), list[Array](), list[float]()
     for series in (base, head):
         logs = np.log(np.asarray(series, dtype=np.float64))
-        medians.append(resampled_medians(np.sort(logs), len(logs) / _inflation(logs), rng))
+        medians.append(_resampled_medians(np.sort(logs), len(logs) / _inflation(logs), rng))
         centres.append(float(np.median(logs)))
     low, high = -math.inf, math.inf
     if 2.0 ** (1 - min(len(base), len(head))) <= 1 - level:
@@ -149,16 +151,16 @@ def _ordinal(count: int, inflation: float, level: float) -> int:
 
 
 def _inflation(values: Array) -> float:
-    """How many of the values know as much of the median as one independent one.
+    """How many of the values know as much of the median as one independent one."""
+    return max(LEAST_INFLATION, inflation(values, doubt=0.0))
 
-    1 + 2 Σ rₖ over the autocorrelations r of the signs about the median, up to the first that is not positive. As the
-    median is the values' own, r comes out too low by up to 2/n.
+
+def _resampled_medians(ordered: Array, size: float, rng: np.random.Generator) -> Array:
+    """Medians of ``RESAMPLES`` resamples, each of ``size``, of samples in ascending order, shape (RESAMPLES,).
+
+    No resample is drawn: the rank of a resample's median is that of the middle one of ``size`` uniform numbers, which
+    is a beta variable. A ``size`` below the number of samples is that of as many independent ones.
     """
-    signs = np.sign(values - np.median(values))
-    total = 0.0
-    for lag in range(1, len(signs) // 4 + 1):
-        correlation = (float(signs[lag:] @ signs[:-lag]) + 2) / len(signs)
-        if correlation <= 0:
-            break
-        total += correlation
-    return max(LEAST_INFLATION, 1.0 + 2.0 * total)
+    ranks = rng.beta((size + 1) / 2, (size + 1) / 2, RESAMPLES)
+    centres = (np.arange(len(ordered)) + 0.5) / len(ordered)
+    return np.interp(ranks, centres, ordered)

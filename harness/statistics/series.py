@@ -4,15 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import NormalDist
-from typing import TypeAlias
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+import scipy
 
-Array: TypeAlias = NDArray[np.float64]
+from harness.statistics.dependence import Array, autoregressive_inflation, inflation
 
-RESAMPLES = 4000
+LEVEL = 0.95
+"""Probability that an interval of the median holds it, unless another is asked for."""
+TRUSTED_CORRELATION = 0.85
+"""Correlation of neighbours up to which an interval of few samples holds its level: they cannot show a smaller one."""
 UNSTABLE_SHARE = 0.05
 """Half-width of the median's interval, as a share of the median, from which a series is unstable."""
 DRIFT_SHARE = 0.02
@@ -32,7 +34,7 @@ SIGMA_OF_MAD = 1.4826
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval that holds the median with probability ``level``."""
+    """An interval that holds the median with probability ``level``, or a larger one."""
 
     low: float
     high: float
@@ -68,31 +70,54 @@ _MEANINGS = {
 }
 
 
-def bootstrap_interval(samples: Sequence[float], level: float = 0.95) -> Interval:
-    """Percentile bootstrap of the median of at least one sample, seeded: the same samples give the same interval.
+def median_interval(samples: Sequence[float], level: float = LEVEL) -> Interval:
+    """Interval of the median of the distribution that at least one sample, in the order they were taken, comes from.
 
-    The samples are taken for independent. n samples all lie on one side of the median with probability 2^(1 − n), so
-    below 6 of them nothing reaches 95 %: the interval is then their range, and its ``level`` what that holds (three
-    samples: 75 %; one: 0).
+    By the sign test: it ends at two of the samples in ascending order, or between neighbours. Nothing is assumed of the
+    distribution, and neighbours in time need not be independent: the interval is as wide as for the largest inflation
+    that the samples agree with. Whether few samples are independent they do not show: where not even their range is
+    sure to hold the median at a correlation of :data:`TRUSTED_CORRELATION`, it is the interval, and its ``level`` is
+    what it then holds (three samples: 30 %; one: 0). At 95 % that is so below 22 samples.
     """
-    ordered = np.sort(np.asarray(samples, dtype=np.float64))
-    reachable = 1.0 - 2.0 ** (1 - len(ordered))
+    values = np.asarray(samples, dtype=np.float64)
+    count, ordered = len(values), np.sort(values)
+    reachable = _range_level(count)
     if reachable < level:
         return Interval(float(ordered[0]), float(ordered[-1]), reachable)
-    medians = resampled_medians(ordered, len(ordered), np.random.default_rng(0))
-    low, high = np.quantile(medians, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level)
+    found = ranked_interval(ordered, inflation(values), level)
+    return Interval(found.low, found.high, level)
 
 
-def resampled_medians(ordered: Array, size: float, rng: np.random.Generator) -> Array:
-    """Medians of ``RESAMPLES`` resamples, each of ``size``, of samples in ascending order, shape (RESAMPLES,).
+@lru_cache
+def _range_level(count: int) -> float:
+    """Probability that the range of so many samples holds the median where neighbours are as correlated as trusted."""
+    if count < 2:
+        return 0.0
+    return float(_levels(count, autoregressive_inflation(TRUSTED_CORRELATION, count))[0])
 
-    No resample is drawn: the rank of a resample's median is that of the middle one of ``size`` uniform numbers, which
-    is a beta variable. A ``size`` below the number of samples is that of as many independent ones.
+
+def ranked_interval(ordered: Array, inflated: float, level: float) -> Interval:
+    """Interval of the median of at least two samples in ascending order, whose inflation is known; at most the range.
+
+    Between two samples the level is taken for a straight line.
     """
-    ranks = rng.beta((size + 1) / 2, (size + 1) / 2, RESAMPLES)
-    centres = (np.arange(len(ordered)) + 0.5) / len(ordered)
-    return np.interp(ranks, centres, ordered)
+    count, levels = len(ordered), _levels(len(ordered), inflated)
+    rank = float(np.interp(-level, -levels, np.arange(len(levels))))
+    low, high = np.interp([rank, count - 1 - rank], np.arange(count), ordered)
+    return Interval(float(low), float(high), min(level, float(levels[0])))
+
+
+def _levels(count: int, inflated: float) -> Array:
+    """Probabilities that the median lies between the k-th smallest and the k-th largest sample, for k from 1.
+
+    The number of samples below the median is binomial of independent ones. Of others it is beta-binomial, which has the
+    same mean and the variance that the inflation makes it.
+    """
+    below = np.arange((count + 1) // 2)
+    if inflated <= 1:
+        return 1 - 2 * scipy.stats.binom.cdf(below, count, 0.5)
+    shape = ((count - 1) / (inflated - 1) - 1) / 2
+    return 1 - 2 * np.cumsum(scipy.stats.betabinom.pmf(below, count, shape, shape))
 
 
 def mad(samples: Sequence[float]) -> float:
@@ -111,7 +136,8 @@ def outliers(samples: Sequence[float]) -> list[int]:
 def remarks(samples: Sequence[float]) -> tuple[Remark, ...]:
     """What is suspect about ``samples``, all above 0 and in the order they were taken; of fewer than three, nothing.
 
-    Each test is meant to be wrong about at most one steady series in a hundred, whatever its noise looks like.
+    Each test is meant to be wrong about at most one steady series in a hundred, whatever its noise looks like. Where
+    neighbours are alike, a series wanders: one that went more than 2 % one way is drifting, though it may come back.
     """
     if len(samples) < 3:
         return ()
@@ -121,28 +147,18 @@ def remarks(samples: Sequence[float]) -> tuple[Remark, ...]:
 
 
 def _unstable(values: Array) -> bool:
-    return bootstrap_interval(list(values)).half_width > UNSTABLE_SHARE * float(np.median(values))
+    interval = ranked_interval(np.sort(values), inflation(values, doubt=0.0), LEVEL)
+    return interval.half_width > UNSTABLE_SHARE * float(np.median(values))
 
 
-def _drifting(values: Array, most: int = 1000) -> bool:
-    """Mann and Kendall's test at 1 %, from 8 samples, and a change that matters; longer series are thinned."""
-    values = values[:: math.ceil(len(values) / most)]
+def _drifting(values: Array) -> bool:
+    """Mann and Kendall's test at 1 %, from 8 samples, and a change that matters."""
     if len(values) < 8:
         return False
     third = len(values) // 3
     first, last = float(np.median(values[:third])), float(np.median(values[-third:]))
     moved = abs(last - first) > DRIFT_SHARE * min(first, last)
-    return moved and _trend_deviations(values) > NormalDist().inv_cdf(0.995)
-
-
-def _trend_deviations(values: Array) -> float:
-    """|S| − 1 over its standard deviation, S being the pairs that rise less those that fall; ties are corrected for."""
-    count = len(values)
-    later = np.triu_indices(count, 1)
-    score = float(np.sign(values[later[1]] - values[later[0]]).sum())
-    ties = np.unique(values, return_counts=True)[1].astype(np.float64)
-    variance = (count * (count - 1) * (2 * count + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
-    return (abs(score) - 1) / math.sqrt(variance) if variance > 0 else 0.0
+    return moved and bool(scipy.stats.kendalltau(np.arange(len(values)), values).pvalue < 0.01)
 
 
 def _bimodal(values: Array) -> bool:

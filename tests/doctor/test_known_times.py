@@ -1,5 +1,7 @@
 """Checks of clocks, on a time made up: no real delay decides."""
 
+import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +12,7 @@ from harness.doctor.delays import hold, known_delay, known_device_delay, known_p
 from harness.doctor.finding import Finding
 from harness.meters.clock import Samples, time_samples
 from harness.meters.phase_clock import PhaseTimes, phase_times
+from harness.units import quantity
 
 Call = Callable[[], object]
 CPU = torch.device("cpu")
@@ -44,9 +47,12 @@ def verdicts(findings: list[Finding]) -> list[str]:
 
 def test_a_known_delay_is_read_back() -> None:
     time = Time()
-    [finding] = known_delay(time.clock, time.delay)
+    finding, resolution = known_delay(time.clock, time.delay)
     assert (finding.verdict, finding.remark) == ("pass", "off by +0.00%, allowed 2%")
     assert finding.expected == finding.measured
+    assert (resolution.verdict, resolution.expected) == ("pass", "at most 20.0 µs")
+    assert resolution.measured is not None
+    assert resolution.measured.endswith((" µs", " ns"))
 
 
 def test_a_few_interruptions_are_not_the_clocks_fault() -> None:
@@ -66,7 +72,65 @@ def test_a_clock_that_is_three_per_cent_off_fails(factor: float) -> None:
     def clock(call: Call, device: torch.device) -> Samples:
         return Samples(wall_seconds=[factor * each for each in time.clock(call, device).wall_seconds])
 
-    assert verdicts(known_delay(clock, time.delay)) == ["fail"]
+    assert verdicts(known_delay(clock, time.delay))[0] == "fail"
+
+
+TICKS = [0.015_6, 0.004, 0.001, 0.000_1]
+
+
+@pytest.mark.parametrize("tick", TICKS)
+def test_a_coarse_clock_fails_and_its_tick_is_said(tick: float) -> None:
+    """A clock of whole milliseconds reads whole milliseconds: the delays are none."""
+    time = Time(overshoots=[0.0])
+
+    def ticking() -> float:
+        return math.floor(time.seconds / tick) * tick
+
+    def clock(call: Call, device: torch.device) -> Samples:
+        return time_samples(call, device, min_samples=9, min_seconds=0.0, max_seconds=0.0, precision=1.0, now=ticking)
+
+    def phases(call: Call, device: torch.device, repeats: int) -> PhaseTimes:
+        return phase_times(call, device, repeats, now=ticking)
+
+    for resolution in (known_delay(clock, time.delay)[-1], known_phases(phases, time.delay)[-1]):
+        assert resolution.verdict == "fail"
+        assert resolution.measured is not None
+        told = resolution.measured.replace(".00", "")
+        assert told == quantity(tick, "s") or told.startswith("none of 27 readings of ")
+
+
+def test_a_coarse_clock_that_trembles_fails_too() -> None:
+    time, tremble = Time(overshoots=[0.0]), random.Random(0)
+
+    def ticking() -> float:
+        return math.floor(time.seconds / 0.000_1) * 0.000_1 + tremble.uniform(0.0, 1e-6)
+
+    def clock(call: Call, device: torch.device) -> Samples:
+        return time_samples(call, device, min_samples=9, min_seconds=0.0, max_seconds=0.0, precision=1.0, now=ticking)
+
+    assert known_delay(clock, time.delay)[-1].verdict == "fail"
+
+
+@pytest.mark.parametrize("tick", [1e-9, 1e-6, 1e-5])
+def test_a_clock_that_is_fine_enough_passes(tick: float) -> None:
+    time = Time(overshoots=[0.0])
+
+    def clock(call: Call, device: torch.device) -> Samples:
+        return time_samples(
+            call,
+            device,
+            min_samples=9,
+            min_seconds=0.0,
+            max_seconds=0.0,
+            precision=1.0,
+            now=lambda: math.floor(time.seconds / tick) * tick,
+        )
+
+    assert verdicts(known_delay(clock, time.delay)) == ["pass", "pass"]
+
+
+def test_this_machine_s_clock_is_fine_enough() -> None:
+    assert known_delay()[-1].verdict == known_phases()[-1].verdict == "pass"
 
 
 def test_a_delay_is_as_long_as_it_says() -> None:
@@ -77,7 +141,7 @@ def test_a_delay_is_as_long_as_it_says() -> None:
 
 def test_phases_are_read_back() -> None:
     time = Time()
-    assert verdicts(known_phases(time.phases, time.delay)) == ["pass", "pass"]
+    assert verdicts(known_phases(time.phases, time.delay)) == ["pass", "pass", "pass"]
 
 
 def test_faulty_phases_fail() -> None:
@@ -98,7 +162,7 @@ def test_faulty_phases_fail() -> None:
         return PhaseTimes()
 
     for meter in (swapped, whole, silent):
-        assert verdicts(known_phases(meter, time.delay)) == ["fail", "fail"]
+        assert verdicts(known_phases(meter, time.delay)[:2]) == ["fail", "fail"]
 
 
 def test_without_a_gpu_its_delay_is_unavailable() -> None:

@@ -14,6 +14,8 @@ import torch
 
 from harness.meters import clock
 from harness.meters.clock import Samples, time_samples
+from harness.statistics import median_interval
+from harness.statistics.coverage import autoregression
 
 CPU = torch.device("cpu")
 
@@ -85,14 +87,29 @@ def test_precision_ends_it() -> None:
     fake = Fake(noisy(0.001, 0.02))
     samples = fake.sample(max_seconds=60.0)
     assert samples.stopped == "precision"
-    assert 6 <= len(samples.wall_seconds) < 100
+    assert clock.FIRST_CHECK <= len(samples.wall_seconds) < 100
     coarse = Fake(noisy(0.001, 0.02)).sample(max_seconds=60.0, precision=0.1)
-    assert len(coarse.wall_seconds) == 6
+    assert len(coarse.wall_seconds) == clock.FIRST_CHECK
     assert fake.calls == len(samples.wall_seconds) + len(samples.warmup_seconds)
 
 
-def test_fewer_than_six_samples_are_never_precise() -> None:
-    assert len(Fake(repeat(0.001)).sample(precision=1.0).wall_seconds) == 6
+def test_samples_too_few_for_the_level_are_never_precise() -> None:
+    assert len(Fake(repeat(0.001)).sample(precision=1.0).wall_seconds) == clock.FIRST_CHECK
+    fewest = next(count for count in range(1, 100) if median_interval([1.0] * count, clock.LEVEL).level >= clock.LEVEL)
+    assert fewest == clock.FIRST_CHECK
+
+
+def test_times_that_wander_are_sampled_for_longer() -> None:
+    """Neighbours that are alike say less: as many samples as of independent times of the same spread do not suffice."""
+
+    def wandering() -> Iterator[float]:
+        yield from 0.001 * np.exp(0.02 * autoregression(np.random.default_rng(0), 5_000, 0.8))
+
+    shuffled = cycle(np.random.default_rng(0).permutation(list(wandering())).tolist())
+    independent = Fake(iter(shuffled)).sample(max_seconds=60.0)
+    wanders = Fake(wandering()).sample(max_seconds=60.0)
+    assert independent.stopped == "precision"
+    assert len(wanders.wall_seconds) > 2 * len(independent.wall_seconds)
 
 
 def test_noise_that_has_settled_ends_it() -> None:
@@ -125,6 +142,12 @@ def test_it_goes_on_until_samples_and_seconds_suffice() -> None:
     assert len(Fake(repeat(1e-6)).sample(min_samples=1200).wall_seconds) == 1200
 
 
+def test_a_clock_too_coarse_for_the_call_reads_nothing_and_ends() -> None:
+    samples = Fake(repeat(0.0)).sample(min_samples=30)
+    assert samples.wall_seconds == [0.0] * len(samples.wall_seconds)
+    assert Fake(repeat(0.0)).sample(min_samples=3, max_seconds=0.0).wall_seconds == [0.0] * 3
+
+
 def test_every_sample_is_kept() -> None:
     samples = Fake(chain(repeat(0.001, clock.WARMUP_WINDOW), cycle([0.001, 0.001, 0.5]))).sample(min_samples=9)
     assert samples.wall_seconds == pytest.approx([0.001, 0.001, 0.5] * 3)
@@ -155,10 +178,9 @@ def test_the_stopping_rule_is_looked_at_seldom(monkeypatch: pytest.MonkeyPatch) 
 
     def counted(seconds: list[float], level: float) -> Any:
         checked.append(len(seconds))
-        return bootstrap_interval(seconds, level)
+        return median_interval(seconds, level)
 
-    bootstrap_interval = clock.bootstrap_interval
-    monkeypatch.setattr(clock, "bootstrap_interval", counted)
+    monkeypatch.setattr(clock, "median_interval", counted)
     Fake(noisy(0.001, 0.3)).sample(max_seconds=60.0, precision=1e-9)
     assert len(checked) < 20
     assert all(later >= 1.25 * earlier for earlier, later in pairwise(checked[:-1]))
@@ -171,10 +193,9 @@ def test_checks_that_take_long_are_put_off(monkeypatch: pytest.MonkeyPatch) -> N
         nonlocal checked
         checked += 1
         fake.time += 1.0
-        return bootstrap_interval(seconds, level)
+        return median_interval(seconds, level)
 
-    bootstrap_interval = clock.bootstrap_interval
-    monkeypatch.setattr(clock, "bootstrap_interval", slow)
+    monkeypatch.setattr(clock, "median_interval", slow)
     fake.sample(max_seconds=20.0, precision=1e-9)
     assert checked == 2  # the first, and one at the end: of 20 s the checks may take 0.4
 
@@ -291,15 +312,15 @@ def sample_on(device: FakeDevice, seconds: float, **changes: Any) -> Samples:
 
 def test_cuda_is_timed_by_events_and_by_the_host(device: FakeDevice) -> None:
     samples = sample_on(device, 0.001)
-    assert samples.cuda_seconds == pytest.approx([0.001] * 6)
-    assert samples.wall_seconds == pytest.approx([0.001 + 1e-5] * 6)
+    assert samples.cuda_seconds == pytest.approx([0.001] * clock.FIRST_CHECK)
+    assert samples.wall_seconds == pytest.approx([0.001 + 1e-5] * clock.FIRST_CHECK)
     assert len(samples.warmup_seconds) == clock.WARMUP_WINDOW
 
 
 def test_the_cache_is_flushed_before_each_cold_sample_and_no_other(device: FakeDevice) -> None:
     samples = sample_on(device, 0.001)
-    assert samples.cuda_cold_seconds == pytest.approx([0.001] * 6)
-    assert device.log == ["call"] * (clock.WARMUP_WINDOW + 6) + ["flush", "call"] * 6
+    assert samples.cuda_cold_seconds == pytest.approx([0.001] * clock.FIRST_CHECK)
+    assert device.log == ["call"] * (clock.WARMUP_WINDOW + clock.FIRST_CHECK) + ["flush", "call"] * clock.FIRST_CHECK
 
 
 def test_cold_samples_are_bounded_by_time(device: FakeDevice) -> None:

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.statistics import EXPONENTS, fit_line, fit_offset_power_law, fit_power_law, summarise, t_quantile
+from harness.statistics import EXPONENTS, fit_line, fit_offset_power_law, fit_power_law, summarise
 
 STEPS = (1.0, 2.0, 4.0, 8.0, 16.0)
+T_2 = 0.95 * math.sqrt(2 / (1 - 0.95**2))
+"""The 97.5 % quantile of Student's t with two degrees of freedom, which has a closed form."""
 
 
 def test_summary_is_median_and_quartiles() -> None:
@@ -30,10 +32,21 @@ def test_a_line_needs_two_distinct_x() -> None:
 def test_a_line_has_its_slope_s_interval_by_student_s_t() -> None:
     line = fit_line([0, 1, 2, 3], [0, 2, 1, 3])  # residuals -0.3, 0.9, -0.9, 0.3: s² = 1.8 / 2, spread 5
     assert line.slope == pytest.approx(0.8)
-    assert line.half_width == pytest.approx(4.303 * math.sqrt(0.9 / 5))
+    assert line.half_width == pytest.approx(T_2 * math.sqrt(0.9 / 5))
     assert line.fitted == pytest.approx([0.3, 1.1, 1.9, 2.7])
-    assert line.slope_interval == pytest.approx((0.8 - 4.303 * math.sqrt(0.18), 0.8 + 4.303 * math.sqrt(0.18)))
+    assert line.slope_interval == pytest.approx((0.8 - T_2 * math.sqrt(0.18), 0.8 + T_2 * math.sqrt(0.18)))
     assert fit_line([0, 1], [0, 1]).slope_interval is None
+
+
+@pytest.mark.parametrize(("count", "quantile"), [(3, math.tan(0.475 * math.pi)), (4, T_2), (200, 1.9720175)])
+def test_the_quantile_is_that_of_its_degrees_of_freedom(count: int, quantile: float) -> None:
+    """The slope's standard error, by its formula, beside the half-width."""
+    x = [float(index) for index in range(count)]
+    y = [float(index**2 % 7) for index in range(count)]
+    line = fit_line(x, y)
+    left = sum((value - at) ** 2 for value, at in zip(y, line.fitted, strict=True))
+    spread = sum((value - (count - 1) / 2) ** 2 for value in x)
+    assert line.half_width == pytest.approx(quantile * math.sqrt(left / (count - 2) / spread), rel=1e-6)
 
 
 def test_a_weight_of_two_is_the_point_twice() -> None:
@@ -88,7 +101,7 @@ def test_the_ends_of_the_interval_are_those_of_the_f_test() -> None:
         return sum((value - at) ** 2 for value, at in zip(y, line.fitted, strict=True))
 
     assert left(law.exponent) < min(left(law.exponent - 1e-4), left(law.exponent + 1e-4))
-    bound = left(law.exponent) * (1 + 4.303**2 / 2)
+    bound = left(law.exponent) * (1 + T_2**2 / 2)
     assert (left(law.low), left(law.high)) == (pytest.approx(bound, rel=1e-6), pytest.approx(bound, rel=1e-6))
     assert law.low < law.exponent < law.high
 
@@ -157,9 +170,3 @@ def test_the_interval_holds_the_truth_about_19_times_in_20() -> None:
         law = fit_power_law(x, [value * math.exp(0.1 * rng.standard_normal()) for value in x])
         held += abs(law.exponent - 1) <= law.half_width
     assert 925 <= held <= 972
-
-
-def test_quantiles_fall_towards_the_normal_distribution_s() -> None:
-    quantiles = [t_quantile(freedom) for freedom in range(1, 40)]
-    assert quantiles == sorted(quantiles, reverse=True)
-    assert (quantiles[0], quantiles[4], quantiles[-1]) == (12.706, 2.571, 2.042)
