@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import median
+
+from scipy.special import ndtri, stdtrit
 
 from harness.statistics import Comparison, Verdict, mad
 from harness.statistics.series import SIGMA_OF_MAD
@@ -149,11 +151,8 @@ def _median_variance(freedom: int) -> float:
 
 
 def _quantile(probability: float, freedom: int) -> float:
-    """Of Student's t, by the first terms of Cornish and Fisher's expansion; the normal one's without freedom."""
-    z = NormalDist().inv_cdf(probability)
-    if not freedom:
-        return z
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    """Of Student's t; the normal one's without freedom, where the spread is taken for known."""
+    return float(stdtrit(freedom, probability) if freedom else ndtri(probability))
 
 
 def _logarithms(seconds: Sequence[float]) -> list[float]:
