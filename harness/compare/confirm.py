@@ -15,13 +15,15 @@ from typing import TypeAlias
 import numpy as np
 from scipy.special import nctdtr, ndtr, stdtrit
 
-from harness.compare.times import EQUIVALENCE, FALSE_ALARMS, LEAST_SPREAD, verdict
+from harness.compare.times import EQUIVALENCE, LEAST_SPREAD, verdict
 from harness.statistics import Comparison, Verdict
 
 DETECT = 0.10
 """Slowdown that one cares about, as a share of base's time, where nothing else is said."""
 LOOKS = (6, 10, 15, 25, 40)
 """Pairs after which a cell is judged; what the last look does not decide stays unclear."""
+FALSE_ALARMS = 0.001
+"""Probability that any cell of the same code is found worse or better: what is confirmed is the last word."""
 POWER = 0.9
 """Probability with which a slowdown that one cares about is found, to be planned for."""
 TRIMMED = 0.2
@@ -75,7 +77,7 @@ def judge(pairs: Sequence[Pair], detect: float = DETECT, cells: int = 1) -> Comp
 
     Head is worse, or better, where the interval of the ratio leaves 1 out, ratio and fastest call of all lie beyond the
     square root of 1 + ``detect``, halfway between equal and what one cares about; the same, where a 90 % interval lies
-    within that. The ratio is the trimmed mean's, its interval Yuen's (1974). A slowdown of ``detect`` is found the same
+    within that. The ratio is the trimmed mean's, its interval Tukey and McLaughlin's (1963). A slowdown of ``detect`` is found the same
     by all looks together with a probability of at most 2 %: its interval has to be off by twice its width.
     """
     if len(pairs) < LOOKS[0]:
@@ -122,7 +124,7 @@ def _trimmed_mean(values: Sequence[float]) -> tuple[float, float, int]:
     cut = int(TRIMMED * count)
     kept = ordered[cut : count - cut]
     spread = float(np.std(np.clip(ordered, kept[0], kept[-1]), ddof=1))
-    error = spread * math.sqrt((count - 1) / (len(kept) * (len(kept) - 1)))
+    error = spread * math.sqrt(count) / len(kept)
     return float(kept.mean()), max(error, LEAST_SPREAD * math.sqrt(2 / count)), len(kept) - 1
 
 

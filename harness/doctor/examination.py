@@ -10,18 +10,21 @@ def examine(device: str, runs: int) -> Examination:
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:I``.
-        runs: Trials of identical codes, and of a planted slowdown: more of them say more of the errors' rates.
+        runs: In how many processes equal codes and a slower one are timed, for the rules of ``compare``.
 
     Raises:
         BadInput: No such device.
     """
+    from harness.doctor.trials import PLUGINS, rules_of_compare  # pandas comes with it, and workers import this room
+
     executor = LocalExecutor()
     machine = executor.ask("harness.machine:describe", device, 1)
-    found = executor.ask("harness.doctor.bench:check_meters", machine.device, runs)
+    found = executor.ask("harness.doctor.bench:check_meters", machine.device)
     found += repeated(machine.device, executor.measure)
     found += forecast_peak(
         machine.device, executor.measure, lambda cells: executor.ask("harness.forecast:forecast", cells)
     )
+    found += rules_of_compare(machine.device, runs, LocalExecutor(PLUGINS).measure)
     return Examination(
         device=machine.device,
         device_name=machine.device_name,

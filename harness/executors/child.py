@@ -1,5 +1,6 @@
 """The worker's side: measures one cell, says what it found, and dies with whoever started it."""
 
+import gc
 import os
 import signal
 from contextlib import suppress
@@ -49,6 +50,7 @@ def child(cell_json: str, traces: Path | None, plugins: tuple[str, ...], sender:
     _prefer_as_victim()
     Thread(target=_die_with_parent, daemon=True).start()
     start = perf_counter()
+    gc.freeze()  # what the server imported lives on: collecting it would copy its pages, a quarter of a second a cell
     import_plugins(plugins)
     from harness.passes import Found
     from harness.worker import measure
