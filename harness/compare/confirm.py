@@ -75,10 +75,11 @@ def confirm(cells: Sequence[str], take: Take, detect: float = DETECT) -> dict[st
 def judge(pairs: Sequence[Pair], detect: float = DETECT, cells: int = 1) -> Comparison:
     """One look at the pairs of one of so many cells.
 
-    Head is worse, or better, where the interval of the ratio leaves 1 out, ratio and fastest call of all lie beyond the
-    square root of 1 + ``detect``, halfway between equal and what one cares about; the same, where a 90 % interval lies
-    within that. The ratio is the trimmed mean's, its interval Tukey and McLaughlin's (1963). A slowdown of ``detect`` is found the same
-    by all looks together with a probability of at most 2 %: its interval has to be off by twice its width.
+    Head is worse, or better, where the interval of the ratio leaves 1 out, and ratio and fastest call of all lie beyond
+    the square root of 1 + ``detect``, halfway from equal to what one cares about; the same, where a 90 % interval lies
+    within that. Ratio and interval are the trimmed mean's (Tukey and McLaughlin 1963). A slowdown of ``detect`` is
+    found the same by all looks together with a probability of at most 2 %: its interval has to be off by twice its
+    width.
     """
     if len(pairs) < LOOKS[0]:
         return Comparison(_typical(pairs), 0.0, math.inf, Verdict.UNCLEAR)
