@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -291,7 +292,7 @@ def test_runs_that_cannot_be_measured_again_are_one_line(commit: Commit, manifes
     first, second = commit("v1"), commit("v2")
     cells = [measurement(metrics={"wall_seconds": [1.0]})]
     base = run(cells, git_revision=first, git_dirty=False)
-    given = {"git_revision": second, "git_dirty": False} | manifest
+    given: dict[str, Any] = {"git_revision": second, "git_dirty": False, **manifest}
     with pytest.raises(BadInput) as refused:
         revisions_of(base, run(cells, path="runs/head", **given))
     message = str(refused.value)
