@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.cell import METRICS, Cell, Measurement, Status
 from harness.compare.amounts import JUDGED, has_grown
-from harness.compare.comparison import EVERY_METRIC
+from harness.compare.finding import EVERY_METRIC
 from harness.disturbance import taken_by_others
 from harness.errors import BadInput, os_errors, unknown
 from harness.exports.names import Named, named

@@ -8,13 +8,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from harness.cli.options import DeviceOption, EstimatorOption, JsonOption, StepsOption, ThreadsOption, parse_step_list
+from harness.cli.options import (
+    DeviceOption,
+    EstimatorOption,
+    JsonOption,
+    StepsOption,
+    ThreadsOption,
+    parse_share,
+    parse_step_list,
+)
 from harness.cli.tables import bare_table, console
 from harness.errors import BadInput, os_errors
 
 if TYPE_CHECKING:
     from harness.compare import Comparison, Finding, Revision
-    from harness.store import LoadedRun
 
 EXIT_CODES = "Exit codes: 0 nothing is worse; 1 something is; 2 bad input; 130 interrupted."
 _STYLES = {"worse": "bold red", "unclear": "yellow", "better": "green", "same": "dim"}
@@ -30,6 +37,12 @@ def compare(
     force: Annotated[
         bool, typer.Option("--force", help="Compare runs of different machines too; their times are not judged.")
     ] = False,
+    detect: Annotated[
+        str, typer.Option("--detect", help="Slowdown you care about: what finding it takes is said.", metavar="SHARE")
+    ] = "10%",
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Measure times that are unclear or changed again, until they are decided.")
+    ] = False,
     suite: Annotated[
         str | None, typer.Option("--suite", help="Of two revisions: what to measure; ci by default.")
     ] = None,
@@ -41,7 +54,7 @@ def compare(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Of two revisions: folder for both runs; under runs/ by default.")
+        Path | None, typer.Option("--out", help="Of what is measured: folder for both runs; under runs/ by default.")
     ] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="File to write a Markdown report to.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="File to write JUnit XML to.")] = None,
@@ -51,28 +64,47 @@ def compare(
     """Say what became worse from BASE to HEAD, and what better: of each cell, each number.
 
     Two run directories are read. Two git revisions are checked out and measured here, their processes in turn, each
-    imported from its checkout by this interpreter; a run directory of the same name is preferred.
+    imported from its checkout by this interpreter; a run directory of the same name is preferred. With --confirm the
+    times that are unclear or changed are measured again, in turn, in up to 40 new processes a side.
     """
+    from harness.compare import (
+        Job,
+        as_junit,
+        as_markdown,
+        compare_runs,
+        confirm_in_turn,
+        require_judged,
+        revisions_of,
+        run_in_turn,
+    )
     from harness.compare import as_json as json
-    from harness.compare import as_junit, as_markdown, compare_runs, require_judged
+    from harness.store import load_run
 
+    slowdown = parse_share(detect)
     ours, theirs = _side("BASE", base), _side("HEAD", head)
     parse_step_list(steps)
     require_judged(metric or ())
     measuring = {"--suite": suite, "--steps": steps, "--estimator": estimator, "--threads": threads, "--out": out}
     in_turn = False
     if not isinstance(ours, Path) and not isinstance(theirs, Path):
-        in_turn, options = True, ["--device", device]
-        for name, given in (("--steps", steps), ("--threads", threads)):
-            options += [name, str(given)] if given else []
-        runs = _measured(ours, theirs, suite or "ci", estimator, repeat, options, out)
+        in_turn, revisions = True, (ours, theirs)
+        options = ["--device", device, *(["--threads", str(threads)] if threads else [])]
+        job = Job.of(suite or "ci", estimator, repeat, [*options, *(["--steps", steps] if steps else [])])
+        folder = out or Path("runs") / f"{job.suite.stem}-{ours.short}-{theirs.short}"
+        runs = run_in_turn(*revisions, job, folder, _tell)
+        again = folder / "confirm"
     elif isinstance(ours, Path) and isinstance(theirs, Path):
-        for option in (name for name, given in measuring.items() if given):
+        for option in (name for name, given in measuring.items() if given and not (confirm and name == "--out")):
             raise BadInput(f"{option} is for measuring two git revisions; {base} and {head} are runs already")
-        runs = _loaded(ours, theirs)
+        runs = load_run(ours), load_run(theirs)
+        revisions = revisions_of(*runs) if confirm else None
+        options = ["--device", runs[0].manifest.machine.device, "--threads", str(runs[0].manifest.machine.threads)]
+        again = out or Path("runs") / "-".join(["confirm", *(each.short for each in revisions or ())])
     else:
         raise BadInput(f"{_told(ours)} and {_told(theirs)}: compare two runs, or two revisions")
-    comparison = compare_runs(*runs, force=force, in_turn=in_turn, metrics=metric or ())
+    comparison = compare_runs(*runs, force=force, in_turn=in_turn, metrics=metric or (), detect=slowdown)
+    if confirm and revisions:
+        comparison = confirm_in_turn(comparison, *revisions, options, again, slowdown, _tell)
     findings = comparison.findings if show_all else comparison.changes
     if markdown:
         _write(markdown, as_markdown(comparison, findings).encode())
@@ -99,7 +131,7 @@ def show(comparison: "Comparison", findings: Sequence["Finding"], to: Console) -
             table.add_row(Text(verdict, _STYLES[each.verdict]), *map(Text, texts))
         to.print(table)
         to.print()
-    for notice in comparison.notices:
+    for notice in comparison.notes:
         to.print(Text(f"note: {notice}"), soft_wrap=True)
     to.print(Text(comparison.summary), soft_wrap=True)
 
@@ -121,26 +153,8 @@ def _told(side: "Path | Revision") -> str:
     return f"the run {side}" if isinstance(side, Path) else str(side)
 
 
-def _loaded(base: Path, head: Path) -> "tuple[LoadedRun, LoadedRun]":
-    from harness.store import load_run
-
-    return load_run(base), load_run(head)
-
-
-def _measured(
-    base: "Revision",
-    head: "Revision",
-    suite: str,
-    estimators: Sequence[str] | None,
-    repeats: int,
-    options: Sequence[str],
-    out: Path | None,
-) -> "tuple[LoadedRun, LoadedRun]":
-    from harness.compare import Job, run_in_turn
-
-    job = Job.of(suite, estimators, repeats, options)
-    folder = out or Path("runs") / f"{job.suite.stem}-{base.short}-{head.short}"
-    return run_in_turn(base, head, job, folder, lambda line: typer.echo(line, err=True))
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _write(path: Path, content: bytes) -> None:

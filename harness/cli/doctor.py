@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from harness.cli.options import DeviceOption, JsonOption
 from harness.cli.tables import bare_table, console
+from harness.errors import BadInput
 
 if TYPE_CHECKING:
     from harness.doctor import Examination, Finding
@@ -26,16 +28,29 @@ _PIPE_COLUMNS = 80
 def doctor(
     device: DeviceOption = "auto",
     runs: Annotated[
-        int, typer.Option("--runs", help="Trials of identical codes, and of a planted slowdown.", min=1)
-    ] = 20,
+        int, typer.Option("--runs", help="Processes in which equal codes and a slower one are timed, each.", min=1)
+    ] = 15,
+    compare: Annotated[
+        int | None,
+        typer.Option(
+            "--compare", help="Only this many trials of compare --confirm, a third more of a slower code.", min=1
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the trials; goes on with what is there.")] = None,
+    busy: Annotated[int, typer.Option("--busy", help="Processes that compute beside the trials.", min=0)] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Test the meters against planted truths; say what this machine can and cannot measure.
 
-    Takes some 15 seconds on two cores, and with --runs 100 half a minute.
+    Takes some 30 seconds on two cores. With --compare 300 it makes trials of the rule by which compare --confirm
+    decides, on equal codes and on one that is 10% slower, for some 20 minutes.
     """
     from harness.doctor import examine
 
+    if compare is not None:
+        raise typer.Exit(0 if _compared(device, compare, out, busy, as_json) else 1)
+    for option in (name for name, given in (("--out", out), ("--busy", busy)) if given):
+        raise BadInput(f"{option} is for trials of compare --confirm: add --compare 300, say")
     waiting = Console(stderr=True).status("examining …") if sys.stderr.isatty() else nullcontext()
     with waiting:
         found = examine(device, runs)
@@ -44,6 +59,16 @@ def doctor(
     else:
         show(found, console(_PIPE_COLUMNS))
     raise typer.Exit(0 if found.passed else 1)
+
+
+def _compared(device: str, trials: int, out: Path | None, busy: int, as_json: bool) -> bool:
+    from harness.doctor.experiment import experiment, summary
+
+    if out is None:
+        raise BadInput("--compare needs a folder for its trials: --out FOLDER")
+    found = experiment(device, trials, out, busy, lambda line: typer.echo(line, err=True))
+    print(found.model_dump_json(indent=2) if as_json else summary(found))
+    return found.passed
 
 
 def show(found: "Examination", to: Console) -> None:

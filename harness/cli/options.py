@@ -34,3 +34,19 @@ def parse_step_list(text: str | None) -> list[int] | None:
             raise BadInput(f"--steps: '{item.strip()}' is not a positive whole number; write them as in 1,2,4")
         steps.append(int(item))
     return steps
+
+
+def parse_share(text: str, option: str = "--detect", least: float = 0.01) -> float:
+    """The number in ``"10%"`` or ``"0.1"``.
+
+    Raises:
+        BadInput: It is no number between ``least`` and 1.
+    """
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number) / (100 if "%" in text else 1)
+    except ValueError:
+        value = 0.0
+    if not least <= value <= 1:
+        raise BadInput(f"{option}: '{text}' is no share between {least:.0%} and 100%; write it as in 10% or 0.1")
+    return value

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import median
 
-from harness.cell import METRICS, Cell, Measurement, Status
+from harness.cell import Cell, Measurement, Status
 from harness.compare import machines
-from harness.compare.amounts import JUDGED, SEVERITY, judge
+from harness.compare.amounts import JUDGED, judge
+from harness.compare.confirm import DETECT
+from harness.compare.finding import EVERY_METRIC, STATUS, Comparison, Finding, ordered
+from harness.compare.processes import fastest_call, samples, time_metric, timed, times_of, undisturbed
+from harness.compare.suspects import plan, with_remedies
 from harness.compare.times import Times, compare_apart, compare_in_turn
-from harness.disturbance import taken_by_others
 from harness.errors import BadInput, unknown
 from harness.exports.names import named
 from harness.repeats import merged
@@ -17,77 +19,8 @@ from harness.statistics import Verdict
 from harness.store import LoadedRun
 from harness.text import harmless, one_line
 
-STATUS = "status"
-"""What stands in the place of a metric where the verdict is on the cell as a whole."""
-TIMES = ("wall_seconds", "cuda_seconds")
-EVERY_METRIC = (*TIMES, *JUDGED)
-"""All that can be better or worse."""
 MOVED_TOGETHER = 0.05
 """Median change of all times, between runs made apart, that may well be the machine's."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The verdict on one metric of one cell."""
-
-    cell: Cell
-    name: str
-    """What the run calls the cell."""
-    setting: str
-    """What the name leaves out: problem, tasks, dtype, device, threads, seed."""
-    metric: str
-    """One of ``METRICS``, or ``status``."""
-    verdict: Verdict
-    base: float | None = None
-    head: float | None = None
-    """In the metric's unit; none where there is no number."""
-    low: float | None = None
-    high: float | None = None
-    """Of the interval of head over base, for times."""
-    reason: str = ""
-    """One line, where the numbers do not say it."""
-
-    @property
-    def unit(self) -> str:
-        """Of ``base`` and ``head``."""
-        return METRICS[self.metric].unit if self.metric in METRICS else ""
-
-    @property
-    def ratio(self) -> float | None:
-        """Head over base; none where base is zero."""
-        return self.head / self.base if self.base and self.head is not None else None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Head against base."""
-
-    base: LoadedRun
-    head: LoadedRun
-    findings: list[Finding]
-    """The worst first; of one verdict, in the order of base."""
-    notices: list[str]
-    """What the reader should know, a line each."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether anything became worse."""
-        return self.count(Verdict.WORSE) > 0
-
-    def count(self, verdict: Verdict) -> int:
-        """Findings of this verdict."""
-        return sum(each.verdict is verdict for each in self.findings)
-
-    @property
-    def changes(self) -> list[Finding]:
-        """All that is not the same."""
-        return [each for each in self.findings if each.verdict is not Verdict.SAME]
-
-    @property
-    def summary(self) -> str:
-        """The verdicts counted, in one line."""
-        counts = ", ".join(f"{self.count(verdict)} {verdict.upper()}" for verdict in SEVERITY)
-        return f"{counts} of {len(self.findings)} numbers of {len({each.cell.key for each in self.findings})} cells"
 
 
 def require_judged(metrics: Collection[str]) -> None:
@@ -102,7 +35,13 @@ def require_judged(metrics: Collection[str]) -> None:
 
 
 def compare_runs(
-    base: LoadedRun, head: LoadedRun, *, force: bool = False, in_turn: bool = False, metrics: Collection[str] = ()
+    base: LoadedRun,
+    head: LoadedRun,
+    *,
+    force: bool = False,
+    in_turn: bool = False,
+    metrics: Collection[str] = (),
+    detect: float = DETECT,
 ) -> Comparison:
     """Compare every cell of ``base`` with the same one of ``head``: the one with the same content.
 
@@ -112,6 +51,7 @@ def compare_runs(
         force: Compare runs of different machines as well; their times are not judged.
         in_turn: The runs' processes took turns on one machine, in one job.
         metrics: Judge these alone; by default all that can be better or worse.
+        detect: Slowdown one cares about; of times that are unclear it is said what finding it would take.
 
     Raises:
         BadInput: The machines differ, or a metric is not one that can be better or worse.
@@ -125,13 +65,13 @@ def compare_runs(
         content = _of_stated(content)
     pairs = _Pairs(base, head, set(metrics or EVERY_METRIC), content)
     times = pairs.times(in_turn, "runs of different machines" if differences else "")
-    findings = [*pairs.statuses(), *times, *pairs.amounts()]
-    order = {each.cell.key: place for place, each in enumerate(base.measurements)}
-    findings.sort(key=lambda each: (SEVERITY.index(each.verdict), order[each.cell.key]))
+    if not differences:
+        times = with_remedies(times, pairs.fastest(), detect)
+    findings = ordered([*pairs.statuses(), *times, *pairs.amounts()], base)
     notices = [*_notices(base, head, differences), *pairs.notices()]
     if not in_turn:
         notices += _moved_together([each.ratio for each in times if each.ratio])
-    return Comparison(base, head, findings, notices)
+    return Comparison(base, head, findings, notices, plan(base.path, head.path, findings, detect))
 
 
 def _notices(base: LoadedRun, head: LoadedRun, differences: Sequence[str]) -> Iterator[str]:
@@ -183,7 +123,7 @@ class _Pairs:
         for key in self._ok:
             bases, heads = self._bases[key], self._heads[key]
             for metric in (each for each in JUDGED if each in self._metrics):
-                ours, theirs = _samples(bases, metric), _samples(heads, metric)
+                ours, theirs = samples(bases, metric), samples(heads, metric)
                 if ours and theirs:
                     judged = judge(metric, bases[0].cell, ours, theirs)
                     yield self._finding(key, metric, judged.verdict, judged.base, judged.head)
@@ -195,11 +135,11 @@ class _Pairs:
         found: list[Finding] = []
         judged: list[tuple[str, str, Times]] = []
         for key in self._ok:
-            metric = _time_metric(self._bases[key])
-            if metric not in self._metrics or not _samples(self._bases[key], metric):
+            metric = time_metric(self._bases[key])
+            if metric not in self._metrics or not samples(self._bases[key], metric):
                 continue
-            if not _samples(self._heads[key], metric):
-                found.append(self._gone(key, metric, median(_samples(self._bases[key], metric)[0])))
+            if not samples(self._heads[key], metric):
+                found.append(self._gone(key, metric, median(samples(self._bases[key], metric)[0])))
                 continue
             times = self._undisturbed(key, metric, in_turn)
             if times is None or not_judged:
@@ -215,18 +155,26 @@ class _Pairs:
             found.append(self._finding(key, metric, each.verdict, *numbers, reason=reason))
         return found
 
+    def fastest(self) -> dict[str, Times]:
+        """By the key of each cell that has times on both sides, what its processes took in their fastest calls."""
+        found: dict[str, Times] = {}
+        for key in self._ok:
+            metric = time_metric(self._bases[key])
+            base, head = (list(timed(side[key], metric).values()) for side in (self._bases, self._heads))
+            if base and head:
+                found[self._names[key].measurement.cell.key] = times_of(base, head, metric, fastest_call)
+        return found
+
     def _undisturbed(self, key: str, metric: str, in_turn: bool) -> Times | None:
         """Times of the processes with a core to themselves, or in turn of pairs of such; none where there are none."""
-        base = _undisturbed(self._bases[key], metric, self._base)
-        head = _undisturbed(self._heads[key], metric, self._head)
+        base = undisturbed(self._bases[key], metric, self._base.manifest.machine.logical_cores)
+        head = undisturbed(self._heads[key], metric, self._head.manifest.machine.logical_cores)
         if in_turn:
             both = base.keys() & head.keys()
             base, head = ({repeat: side[repeat] for repeat in sorted(both)} for side in (base, head))
         if not base or not head:
             return None
-        sides = [[median(each.metrics[metric]) for each in side.values()] for side in (base, head)]
-        fastest = [min(_fastest(each, metric) for each in side.values()) for side in (base, head)]
-        return Times(*sides, *fastest)
+        return times_of(list(base.values()), list(head.values()), metric)
 
     def _gone(self, key: str, metric: str, base: float) -> Finding:
         note = merged(self._heads[key]).notes.get(metric, "no number")
@@ -277,24 +225,5 @@ def _status(base: Measurement, head: Sequence[Measurement] | None) -> tuple[Verd
     return Verdict.SAME, "" if now.status is Status.OK else change
 
 
-def _samples(processes: Sequence[Measurement], metric: str) -> list[list[float]]:
-    return [each.metrics[metric] for each in processes if each.metrics.get(metric)]
-
-
-def _time_metric(processes: Sequence[Measurement]) -> str:
-    return "cuda_seconds" if _samples(processes, "cuda_seconds") else "wall_seconds"
-
-
-def _undisturbed(processes: Sequence[Measurement], metric: str, run: LoadedRun) -> dict[int, Measurement]:
-    timed = [each for each in processes if all(0 < value < math.inf for value in each.metrics.get(metric) or [0.0])]
-    cores = run.manifest.machine.logical_cores
-    return {each.repeat: each for each in timed if not taken_by_others(each, cores)}
-
-
-def _fastest(process: Measurement, metric: str) -> float:
-    warmup = process.metrics.get("warmup_seconds", []) if metric == "wall_seconds" else []
-    return min([*process.metrics[metric], *(seconds for seconds in warmup if seconds > 0)])
-
-
 def _few(times: Times) -> str:
-    return f"{len(times.base)} against {len(times.head)} processes do not tell; --repeat measures more"
+    return f"{len(times.base)} against {len(times.head)} processes do not tell"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from harness.compare.comparison import Comparison, Finding
+from harness.compare.finding import Comparison, Finding
 from harness.exports.document import json_bytes
 from harness.report.tables import Row, Table, markdown_table, section, title
 from harness.statistics import Verdict
@@ -24,7 +24,7 @@ def row(finding: Finding) -> list[str]:
         title(finding.metric),
         *(_written(value, finding.unit) for value in (finding.base, finding.head)),
         _changed(finding),
-        finding.reason,
+        "; ".join(part for part in (finding.reason, finding.remedy) if part),
     ]
 
 
@@ -51,7 +51,7 @@ def as_json(comparison: Comparison) -> bytes:
             **{name: _run(run) for name, run in runs.items()},
             "counts": {str(verdict): comparison.count(verdict) for verdict in Verdict},
             "findings": [_entry(each) for each in comparison.findings],
-            "notices": comparison.notices,
+            "notices": comparison.notes,
         }
     )
 
@@ -78,6 +78,8 @@ def _entry(finding: Finding) -> dict[str, Any]:
         "ratio_low": finding.low,
         "ratio_high": finding.high,
         "reason": finding.reason,
+        "remedy": finding.remedy,
+        "processes_needed": finding.needed,
     }
 
 
@@ -87,8 +89,8 @@ def as_markdown(comparison: Comparison, findings: Sequence[Finding]) -> str:
     for setting in dict.fromkeys(each.setting for each in findings):
         rows = [Row(each.verdict is Verdict.WORSE, row(each)) for each in findings if each.setting == setting]
         parts.append(section(setting, Table(list(HEADERS), rows)))
-    if comparison.notices:
-        parts.append(markdown_table(Table(["note"], [Row(False, [each]) for each in comparison.notices])))
+    if comparison.notes:
+        parts.append(markdown_table(Table(["note"], [Row(False, [each]) for each in comparison.notes])))
     return "\n".join(parts)
 
 

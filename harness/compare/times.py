@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import median
+
+from scipy.special import ndtri, stdtrit
 
 from harness.statistics import Comparison, Verdict, mad
 from harness.statistics.series import SIGMA_OF_MAD
@@ -31,7 +33,7 @@ class Times:
     """Of one cell, in seconds."""
 
     base: Sequence[float]
-    """Median of each process; at least one."""
+    """What each process took: the median of its calls, or its fastest one; at least one process."""
     head: Sequence[float]
     fastest_base: float
     """Shortest call of all processes, those that warmed them up included."""
@@ -40,20 +42,7 @@ class Times:
 
 def compare_apart(cells: Sequence[Times]) -> list[Comparison]:
     """Compare the cells of two runs made one after the other, by the ratios of their medians over the processes."""
-    sides = [(_logarithms(each.base), _logarithms(each.head)) for each in cells]
-    return _comparisons(
-        [
-            _Sample(
-                ratio=median(head) - median(base),
-                fastest=math.log(each.fastest_head / each.fastest_base),
-                deviations=[*_deviations(base), *_deviations(head)],
-                freedom=len(base) + len(head) - 2,
-                weight=_weight(len(base)) + _weight(len(head)),
-            )
-            for each, (base, head) in zip(cells, sides, strict=True)
-        ],
-        MINIMUM_EFFECT,
-    )
+    return _comparisons([_apart(each) for each in cells], MINIMUM_EFFECT)
 
 
 def compare_in_turn(cells: Sequence[Times]) -> list[Comparison]:
@@ -75,6 +64,21 @@ def compare_in_turn(cells: Sequence[Times]) -> list[Comparison]:
     )
 
 
+def process_spreads(cells: Sequence[Times]) -> list[float] | None:
+    """Standard deviation of the logarithm from process to process, of each cell: its own, or the typical one if larger.
+
+    Of single processes it is the scatter of the cells' ratios about each other; none where they are too few for one.
+    """
+    samples = [_apart(each) for each in cells]
+    if any(each.freedom for each in samples):
+        typical = _typical_variance(samples)
+    elif len(samples) >= ENOUGH_CELLS:
+        typical = max(_scatter(samples), LEAST_SPREAD) ** 2
+    else:
+        return None
+    return [math.sqrt(max(typical, each.variance)) for each in samples]
+
+
 @dataclass(frozen=True)
 class _Sample:
     """Of one cell, in logarithms."""
@@ -93,6 +97,17 @@ class _Sample:
         return sum(each**2 for each in self.deviations) / self.freedom if self.freedom else 0.0
 
 
+def _apart(times: Times) -> _Sample:
+    base, head = _logarithms(times.base), _logarithms(times.head)
+    return _Sample(
+        ratio=median(head) - median(base),
+        fastest=math.log(times.fastest_head / times.fastest_base),
+        deviations=[*_deviations(base), *_deviations(head)],
+        freedom=len(base) + len(head) - 2,
+        weight=_weight(len(base)) + _weight(len(head)),
+    )
+
+
 def _comparisons(samples: Sequence[_Sample], effect: float) -> list[Comparison]:
     """The verdicts on all cells together.
 
@@ -106,22 +121,29 @@ def _comparisons(samples: Sequence[_Sample], effect: float) -> list[Comparison]:
     found: list[Comparison] = []
     for each in samples:
         error = math.sqrt(max(typical, each.variance) * each.weight)
-        found.append(_comparison(each, wide * error, narrow * error, math.log1p(effect)))
+        found.append(verdict(each.ratio, each.fastest, wide * error, narrow * error, math.log1p(effect)))
     return found
 
 
-def _comparison(sample: _Sample, wide: float, narrow: float, matters: float) -> Comparison:
-    """The verdict on a cell, with the half-widths of the intervals for a change and for none."""
-    ratio = sample.ratio
-    if ratio > max(matters, wide) and sample.fastest > matters:
-        verdict = Verdict.WORSE
-    elif ratio < -max(matters, wide) and sample.fastest < -matters:
-        verdict = Verdict.BETTER
+def verdict(ratio: float, fastest: float, wide: float, narrow: float, matters: float) -> Comparison:
+    """The verdict on a cell; all are logarithms.
+
+    Args:
+        ratio: Of head over base.
+        fastest: The same of the fastest calls, which have to have changed too.
+        wide: Half-width of the interval that has to leave 0 out for a change.
+        narrow: Half-width of the one that has to lie within what matters for none.
+        matters: The smallest effect.
+    """
+    if ratio > max(matters, wide) and fastest > matters:
+        found = Verdict.WORSE
+    elif ratio < -max(matters, wide) and fastest < -matters:
+        found = Verdict.BETTER
     elif abs(ratio) + narrow <= matters:
-        verdict = Verdict.SAME
+        found = Verdict.SAME
     else:
-        verdict = Verdict.UNCLEAR
-    return Comparison(_exp(ratio), _exp(ratio - wide), _exp(ratio + wide), verdict)
+        found = Verdict.UNCLEAR
+    return Comparison(_exp(ratio), _exp(ratio - wide), _exp(ratio + wide), found)
 
 
 def _exp(logarithm: float) -> float:
@@ -133,9 +155,13 @@ def _typical_variance(samples: Sequence[_Sample]) -> float:
     repeated = [each.variance / _median_variance(each.freedom) for each in samples if each.freedom]
     if repeated:
         return max(median(repeated), LEAST_SPREAD**2)
-    ratios = [each.ratio for each in samples]
-    scatter = SIGMA_OF_MAD * mad(ratios) / math.sqrt(2) if len(ratios) >= ENOUGH_CELLS else 0.0
+    scatter = _scatter(samples) if len(samples) >= ENOUGH_CELLS else 0.0
     return max(scatter, UNKNOWN_SPREAD) ** 2
+
+
+def _scatter(samples: Sequence[_Sample]) -> float:
+    """Spread from process to process by which the cells' ratios differ."""
+    return SIGMA_OF_MAD * mad([each.ratio for each in samples]) / math.sqrt(2)
 
 
 def _weight(count: int) -> float:
@@ -149,11 +175,8 @@ def _median_variance(freedom: int) -> float:
 
 
 def _quantile(probability: float, freedom: int) -> float:
-    """Of Student's t, by the first terms of Cornish and Fisher's expansion; the normal one's without freedom."""
-    z = NormalDist().inv_cdf(probability)
-    if not freedom:
-        return z
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    """Of Student's t; the normal one's without freedom, where the spread is taken for known."""
+    return float(stdtrit(freedom, probability) if freedom else ndtri(probability))
 
 
 def _logarithms(seconds: Sequence[float]) -> list[float]:

@@ -10,16 +10,14 @@ from harness.doctor.energy import known_energy
 from harness.doctor.finding import Finding
 from harness.doctor.operations import known_flops
 from harness.doctor.resident import known_resident_memory
-from harness.doctor.trials import declared_equal, paired_work, told_apart
 from harness.errors import first_line
 
 
-def check_meters(device: str, runs: int) -> list[Finding]:
+def check_meters(device: str) -> list[Finding]:
     """All checks that take one process; resident memory first, before others have raised its peak.
 
     Args:
         device: ``cpu`` or ``cuda:I``.
-        runs: Trials of the comparison.
     """
     torch.set_num_threads(1)
     where = torch.device(device)
@@ -32,8 +30,6 @@ def check_meters(device: str, runs: int) -> list[Finding]:
         "known phases": known_phases,
         "a known delay of the device": lambda: known_device_delay(where),
         "known energy": lambda: known_energy(where),
-        "a planted slowdown": lambda: [told_apart(runs, paired_work(where))],
-        "identical codes": lambda: [declared_equal(runs, paired_work(where))],
     }
     return [finding for name, check in checks.items() for finding in attempted(name, check)]
 

@@ -4,8 +4,8 @@ from harness.doctor.cells import forecast_peak, repeated
 from harness.doctor.finding import Examination
 from harness.executors import LocalExecutor
 
-CHECK_SECONDS, TRIAL_SECONDS = 300.0, 30.0
-"""Longest the checks of single meters may take, and more for each trial: on a quiet machine some 15 s and 0.2 s."""
+CHECK_SECONDS = 300.0
+"""Longest the checks of single meters may take: on a quiet machine some 15 s."""
 
 
 def examine(device: str, runs: int) -> Examination:
@@ -13,19 +13,21 @@ def examine(device: str, runs: int) -> Examination:
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:I``.
-        runs: Trials of identical codes, and of a planted slowdown: more of them say more of the errors' rates.
+        runs: In how many processes equal codes and a slower one are timed, for the rules of ``compare``.
 
     Raises:
         BadInput: No such device.
     """
+    from harness.doctor.trials import PLUGINS, rules_of_compare  # pandas comes with it, and workers import this room
+
     executor = LocalExecutor()
     machine = executor.ask("harness.machine:describe", device, 1)
-    limit_seconds = CHECK_SECONDS + runs * TRIAL_SECONDS
-    found = executor.ask("harness.doctor.bench:check_meters", machine.device, runs, limit_seconds=limit_seconds)
+    found = executor.ask("harness.doctor.bench:check_meters", machine.device, limit_seconds=CHECK_SECONDS)
     found += repeated(machine.device, executor.measure)
     found += forecast_peak(
         machine.device, executor.measure, lambda cells: executor.ask("harness.forecast:forecast", cells)
     )
+    found += rules_of_compare(machine.device, runs, LocalExecutor(PLUGINS).measure)
     return Examination(
         device=machine.device,
         device_name=machine.device_name,

@@ -1,171 +1,210 @@
-"""The same code against itself, and against itself with more work: what the comparison makes of them."""
+"""Equal codes, and one that is slower by a known share: what the rules of ``compare`` make of them on this machine."""
 
-import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median, quantiles, stdev
-from time import perf_counter
-from typing import TypeAlias
+from math import log, sqrt
+from statistics import median, stdev
+from typing import NamedTuple, TypeAlias
 
-import torch
+import numpy as np
+from scipy.special import bdtrc, betaincinv
 
+from harness.cell import Cell, Measurement, Part, Status
+from harness.compare import confirm as confirmation
+from harness.compare import times
+from harness.compare.confirm import DETECT, LOOKS, POWER, confirm, required_processes
+from harness.compare.processes import fastest_call, time_metric, typical_call
+from harness.compare.suspects import share
+from harness.compare.times import Times, compare_apart, compare_in_turn
 from harness.doctor.finding import Finding
-from harness.statistics.paired import MINIMUM_EFFECT, Comparison, Verdict, compare_paired, required_pairs
-from harness.statistics.series import SIGMA_OF_MAD, mad
+from harness.statistics import Comparison, Verdict
 
-Pairs: TypeAlias = tuple[Sequence[float], Sequence[float]]
-"""Seconds of base and of head, taken in turn."""
-Take: TypeAlias = Callable[[float, int], Pairs]
-"""Times so many pairs, head having this share more work than base."""
-Compare: TypeAlias = Callable[[Sequence[float], Sequence[float]], Comparison]
-
-STEPS = 20
-"""Products in one call of base; head with 5 % more work has one more."""
-EFFECTS = (0.05, 0.1, 0.2, 0.5)
-"""Slowdowns that whole numbers of steps make; where the noise hides the first, the next is planted."""
-POWER = 0.95
-"""Share of the trials whose verdict has to be right."""
-PLANNED_POWER = 0.99
-"""What the trials are planned for, lest a right comparison miss the share by bad luck."""
-PILOT_PAIRS = 100
-MIN_PAIRS, MAX_PAIRS = 60, 500
-MARGIN = 3.0
-"""Pairs taken for each pair that the pilot's noise asks for, up to ``MAX_PAIRS``: noise rises and falls."""
-_SIDE = {"cpu": 96, "cuda": 1024}
+PLUGINS = ("harness.doctor.slowed",)
+"""What a worker imports to know the estimator of :func:`planted_cell`."""
+DRAWS = 500
+"""Trials of each rule, on pairs drawn from those measured."""
+SLOWDOWNS = (0.03, 0.05, 0.07, 0.10, 0.15, 0.20, 0.30, 0.50, 0.75, 1.00, 2.00)
+"""Of which the smallest that a rule finds with a probability of ``POWER`` is looked for."""
+PROCESSES = 3
+"""Of each cell of a run that is repeated."""
+CHANCE = 1e-6
+"""Probability that a rule with as many false alarms as it may have is said to have more."""
+EXCUSED = 2.0
+"""Missing the planted slowdown is no fault where so many times the noise would hide it."""
 
 
-def paired_work(device: torch.device) -> Take:
-    """Calls of a known number of equal matrix products; which of the two goes first changes from pair to pair."""
-    side = _SIDE.get(device.type, 96)
-    matrix = torch.full((side, side), 1 / side, device=device)
+class Process(NamedTuple):
+    """Seconds of one call in a process."""
 
-    def seconds(steps: int) -> float:
-        start = perf_counter()
-        for _ in range(steps):
-            torch.mm(matrix, matrix)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return perf_counter() - start
-
-    def take(effect: float, pairs: int) -> Pairs:
-        more = round(STEPS * (1 + effect))
-        base, head = list[float](), list[float]()
-        for pair in range(pairs):
-            for steps, times in ((STEPS, base), (more, head))[:: -1 if pair % 2 else 1]:
-                times.append(seconds(steps))
-        return base, head
-
-    take(0.0, 5)
-    return take
+    typical: float
+    fastest: float
 
 
-def told_apart(runs: int, take: Take, compare: Compare = compare_paired) -> Finding:
-    """A planted slowdown of 5 % is called one in nearly all trials, where the noise lets ``MAX_PAIRS`` show it.
-
-    Where it does not, the finding is unavailable and says what slowdown is told apart instead; that one is planted, and
-    missing it is a failure.
-    """
-    name = f"slowdown of {EFFECTS[0]:.0%} told from noise"
-    expected = f"at least {_needed(runs)} of {runs} trials"
-    noise = _noise([take(0.0, PILOT_PAIRS)])
-    effect = next((each for each in EFFECTS if pairs_to_tell(noise, each) <= MAX_PAIRS), None)
-    if effect is None:
-        return Finding.unavailable(name, expected, f"too noisy even for {EFFECTS[-1]:.0%}; {_said(noise)}")
-    pairs = _planned(pairs_to_tell(noise, effect))
-    trials = _Trials.of(runs, effect, pairs, take, compare)
-    told = trials.count(Verdict.WORSE)
-    measured = f"{told} of {runs}, {pairs} pairs each"
-    remark = f"{pairs_to_tell(trials.noise, effect, POWER)} needed for power {POWER:g}; {_said(trials.noise)}"
-    if told < _needed(runs):
-        return _missed(name, expected, measured, remark, pairs_to_tell(trials.noise, effect) > pairs)
-    if effect > EFFECTS[0]:
-        return Finding(name, expected, measured, "unavailable", f"too noisy: told apart from {effect:.0%} on; {remark}")
-    return Finding(name, expected, measured, "pass", remark)
-
-
-def declared_equal(runs: int, take: Take, compare: Compare = compare_paired) -> Finding:
-    """Two identical codes are called the same in nearly all trials, where the noise lets ``MAX_PAIRS`` show it.
-
-    Where it does not, the finding is unavailable; calling them different is a failure nevertheless.
-    """
-    name, expected = "identical codes declared equal", f"at least {_needed(runs)} of {runs} trials"
-    pairs = _planned(pairs_to_equal(_noise([take(0.0, PILOT_PAIRS)])))
-    trials = _Trials.of(runs, 0.0, pairs, take, compare)
-    same, unclear = trials.count(Verdict.SAME), trials.count(Verdict.UNCLEAR)
-    measured = f"{same} of {runs}, {pairs} pairs each"
-    remark = (
-        f"within ±{MINIMUM_EFFECT:.0%}; {pairs_to_equal(trials.noise, POWER)} needed for power {POWER:g}; "
-        f"{_said(trials.noise)}"
-    )
-    if same < _needed(runs):
-        excused = pairs_to_equal(trials.noise) > pairs and same + unclear >= _needed(runs)
-        return _missed(name, expected, measured, remark, excused)
-    return Finding(name, expected, measured, "pass", remark)
-
-
-def pairs_to_tell(noise: float, effect: float, power: float = PLANNED_POWER) -> int:
-    """Pairs with which a slowdown is called one with probability ``power``."""
-    return required_pairs(noise, effect, power=power)
-
-
-def pairs_to_equal(noise: float, power: float = PLANNED_POWER) -> int:
-    """Pairs with which identical codes are called the same with probability ``power``.
-
-    The interval has to end before the smallest effect on either side: as one of a slowdown that large has to end above
-    1, but on both sides at once.
-    """
-    return required_pairs(noise, MINIMUM_EFFECT, power=(1 + power) / 2, minimum_effect=0.0)
-
-
-def _planned(needed: int) -> int:
-    return min(max(MIN_PAIRS, math.ceil(MARGIN * needed)), MAX_PAIRS)
+Measure: TypeAlias = Callable[[Cell, int], Measurement]
+"""Measures a cell in a process of its own, which of its processes being told."""
+Pair: TypeAlias = tuple[Process, Process]
+"""Base and head, one after the other."""
+Draw: TypeAlias = Callable[[], Pair]
 
 
 @dataclass(frozen=True)
-class _Trials:
-    """Trials of one kind."""
+class Rule:
+    """A rule by which ``compare`` judges times."""
 
-    verdicts: list[Verdict]
-    noise: float
+    verdict: Callable[[Draw], Verdict]
+    """On as many pairs as it draws."""
+    false_alarms: float
+    """Most of the trials on equal codes that it may call different."""
+    finds_planted: bool = False
+    """Whether it promises to find a slowdown of ``DETECT``."""
 
-    @classmethod
-    def of(cls, runs: int, effect: float, pairs: int, take: Take, compare: Compare) -> "_Trials":
-        taken = [take(effect, pairs) for _ in range(runs)]
-        return cls([compare(base, head).verdict for base, head in taken], _noise(taken))
-
-    def count(self, verdict: Verdict) -> int:
-        return self.verdicts.count(verdict)
+    @property
+    def promise(self) -> str:
+        """In words."""
+        alarms = f"at most {share(self.false_alarms)} false alarms"
+        return f"{alarms}, {share(DETECT)} found in {share(POWER)}" if self.finds_planted else alarms
 
 
-def _noise(taken: Sequence[Pairs]) -> float:
-    """Standard deviation of the logarithm of one pair's ratio, were the pairs normal and knew nothing of each other.
+def planted_cell(slowdown: float, device: str) -> Cell:
+    """A small cell whose call takes ``slowdown`` longer than it need; its process takes a fraction of a second."""
+    return Cell(
+        problem=Part(name="linear", parameters={"dim": 50}),
+        estimator=Part(name="maml-slowed", parameters={"lr": 0.01, "slowdown": slowdown}),
+        label="MAML",
+        steps=4,
+        device=device,
+        measure=("time",),
+        min_samples=3,
+        min_seconds=0.1,
+        max_seconds=0.2,
+    )
 
-    From the middle half of the ratios or from the middle three fifths, whichever makes it more: of ``MIN_PAIRS`` pairs
-    the comparison's interval ends about there. Where the medians of the trials are further apart than such noise makes
-    them, it comes in spells, and that spread is what counts.
+
+@dataclass(frozen=True)
+class Pool:
+    """Pairs measured in turn."""
+
+    equal: Sequence[Pair]
+    """Of one code with itself."""
+    slowed: Sequence[Pair]
+    """Of it with one that is slower by ``DETECT``."""
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the logarithm of the fastest call, from process to process."""
+        return stdev(log(head.fastest / base.fastest) for base, head in self.equal) / sqrt(2)
+
+
+def rules_of_compare(device: str, turns: int, measure: Measure) -> list[Finding]:
+    """How often each rule is wrong about equal codes, and from which slowdown on it finds one.
+
+    Args:
+        device: ``cpu`` or ``cuda:I``.
+        turns: In how many processes each of the three codes is measured: base, the same again, the slower one.
+        measure: In a worker that has imported ``PLUGINS``.
     """
-    ratios = [[math.log(b / a) for a, b in zip(base, head, strict=True)] for base, head in taken]
-    within = median(max(SIGMA_OF_MAD * mad(each), _of_quintiles(each)) for each in ratios)
-    if len(ratios) < 2:
-        return within
-    of_medians = stdev(median(each) for each in ratios)
-    return max(within, of_medians * math.sqrt(len(ratios[0]) * 2 / math.pi))
+    promise = RULES[CONFIRM].promise
+    if turns < LOOKS[0]:
+        return [Finding.unavailable(CONFIRM, promise, f"takes {LOOKS[0]} processes or more: --runs {LOOKS[0]}")]
+    codes = [planted_cell(slowdown, device) for slowdown in (0.0, 0.0, DETECT)]
+    taken: list[list[Process]] = []
+    for turn in range(turns):
+        way = slice(None, None, 1 if turn % 2 == 0 else -1)
+        found = [measure(code, turn) for code in codes[way]]
+        failed = next((each for each in found if each.status is not Status.OK), None)
+        if failed is not None:
+            return [Finding(CONFIRM, promise, None, "fail", failed.ending)]
+        taken.append([_process(each) for each in found[way]])
+    return certified(Pool([(base, same) for base, same, _ in taken], [(base, slow) for base, _, slow in taken]))
 
 
-def _of_quintiles(ratios: Sequence[float]) -> float:
-    low, *_, high = quantiles(ratios, n=5)
-    return (high - low) / 2 / NormalDist().inv_cdf(0.8)
+def _process(measurement: Measurement) -> Process:
+    metric = time_metric([measurement])
+    return Process(typical_call(measurement, metric), fastest_call(measurement, metric))
 
 
-def _missed(name: str, expected: str, measured: str, remark: str, excused: bool) -> Finding:
-    if excused:
-        return Finding(name, expected, measured, "unavailable", f"too noisy for that many: {remark}")
-    return Finding(name, expected, measured, "fail", remark)
+def certified(pool: Pool, rules: Mapping[str, Rule] | None = None) -> list[Finding]:
+    """Each rule on pairs drawn from the pool; of equal codes either side may be base."""
+    return [_certified(name, rule, pool) for name, rule in (rules or RULES).items()]
 
 
-def _needed(runs: int) -> int:
-    return math.ceil(POWER * runs)
+def _certified(name: str, rule: Rule, pool: Pool) -> Finding:
+    draw = _drawn(pool.equal, swapped=True)
+    alarms = sum(rule.verdict(draw) in (Verdict.WORSE, Verdict.BETTER) for _ in range(DRAWS))
+    found = _found(rule, _drawn(pool.slowed))
+    place = bisect_left(SLOWDOWNS, POWER, key=lambda s: _found(rule, _drawn(pool.equal, swapped=True, factor=1 + s)))
+    least = f"from {share(SLOWDOWNS[place])} on" if place < len(SLOWDOWNS) else f"not even {share(SLOWDOWNS[-1])}"
+    true = median(head.fastest / base.fastest for base, head in pool.slowed) - 1
+    measured = f"{alarms} of {DRAWS}, planted {share(DETECT)} found in {share(found)}"
+    remark = (
+        f"false alarms below {share(at_most(alarms, DRAWS))}; slowdowns found {least}; drawn from {len(pool.equal)} "
+        f"pairs, processes {share(pool.spread)} apart, planted one {true:+.1%}"
+    )
+    if too_many(alarms, DRAWS, rule.false_alarms):
+        return Finding(name, rule.promise, measured, "fail", remark)
+    if rule.finds_planted and found < POWER:
+        excused = required_processes(EXCUSED * pool.spread) is None
+        return Finding(name, rule.promise, measured, "unavailable" if excused else "fail", remark)
+    return Finding(name, rule.promise, measured, "pass", remark)
 
 
-def _said(noise: float) -> str:
-    return f"noise of a pair {noise:.1%}"
+def at_most(count: int, of: int) -> float:
+    """Upper end of the 95 % interval of a share (Clopper and Pearson)."""
+    return float(betaincinv(count + 1, of - count, 0.975)) if count < of else 1.0
+
+
+def at_least(count: int, of: int) -> float:
+    """Its lower end."""
+    return float(betaincinv(count, of - count + 1, 0.025)) if count else 0.0
+
+
+def too_many(alarms: int, of: int, allowed: float) -> bool:
+    """Whether a rule with a share of false alarms that is allowed hardly ever has so many."""
+    return alarms > 0 and float(bdtrc(alarms - 1, of, allowed)) < CHANCE
+
+
+def _found(rule: Rule, draw: Draw) -> float:
+    """Share of the trials in which head is found slower."""
+    return sum(rule.verdict(draw) is Verdict.WORSE for _ in range(DRAWS)) / DRAWS
+
+
+def _drawn(pairs: Sequence[Pair], *, swapped: bool = False, factor: float = 1.0) -> Draw:
+    """Draws one pair after another, seeded; swaps the sides of half of them by chance, and slows head."""
+    rng = np.random.default_rng(0)
+
+    def draw() -> Pair:
+        base, head = pairs[int(rng.integers(len(pairs)))]
+        if swapped and rng.random() < 0.5:
+            base, head = head, base
+        return base, Process(factor * head.typical, factor * head.fastest)
+
+    return draw
+
+
+def _few(compare: Callable[[Sequence[Times]], list[Comparison]]) -> Callable[[Draw], Verdict]:
+    """The rule on runs that were repeated."""
+
+    def verdict(draw: Draw) -> Verdict:
+        base, head = zip(*(draw() for _ in range(PROCESSES)), strict=True)
+        typical = [[each.typical for each in side] for side in (base, head)]
+        fastest = [min(each.fastest for each in side) for side in (base, head)]
+        return compare([Times(typical[0], typical[1], fastest[0], fastest[1])])[0].verdict
+
+    return verdict
+
+
+def _confirmed(draw: Draw) -> Verdict:
+    def take(cells: Sequence[str], turn: int) -> dict[str, confirmation.Pair]:
+        base, head = draw()
+        return dict.fromkeys(cells, (base.fastest, head.fastest))
+
+    return confirm([CONFIRM], take)[CONFIRM].comparison.verdict
+
+
+CONFIRM = "compare --confirm"
+RULES: Mapping[str, Rule] = {
+    f"compare, two runs of {PROCESSES} processes": Rule(_few(compare_apart), times.FALSE_ALARMS),
+    f"compare, two revisions, {PROCESSES} processes": Rule(_few(compare_in_turn), times.FALSE_ALARMS),
+    CONFIRM: Rule(_confirmed, confirmation.FALSE_ALARMS, finds_planted=True),
+}

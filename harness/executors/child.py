@@ -1,6 +1,7 @@
 """The worker's side: does what it is asked, says what it found, and dies with whoever started it."""
 
 import faulthandler
+import gc
 import io
 import os
 import pickle
@@ -72,6 +73,7 @@ def measure_cell(cell_json: str, traces: Path | None, plugins: Sequence[str], se
     """Measure the cell and send what comes of it."""
     start = perf_counter()
     registry.around_import = partial(importing, send=send)
+    gc.freeze()  # what the server imported lives on: collecting it would copy its pages, a quarter of a second a cell
     try:
         import_plugins(plugins, send)
         status, reason = _measured(cell_json, traces, send)

@@ -10,7 +10,9 @@ import pytest
 
 import harness
 from harness.cell import Status
-from harness.store import open_run
+from harness.executors import LocalExecutor
+from harness.store import load_run, open_run
+from tests.compare.conftest import TIMER
 from tests.report.synthetic import HOSTILE, MACHINE, measurement, run
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -113,6 +115,26 @@ def test_a_failed_cell_is_worse(bench: Command, tmp_path: Path) -> None:
         ),
         (["base", "same", "--steps", "x"], "--steps: 'x' is not a positive whole number; write them as in 1,2,4"),
         (["base", "same", "--metric", "flop"], "unknown metric to judge 'flop': did you mean 'flops'?"),
+        *(
+            (
+                ["base", "same", "--detect", share],
+                f"--detect: '{share}' is no share between 1% and 100%; write it as in 10% or 0.1",
+            )
+            for share in ("ten", "", "%", "0", "0%", "-10%", "10", "101%", "0.5%", "nan", "inf", "1e-9", "10%%")
+        ),
+        (
+            ["base", "same", "--confirm"],
+            "--confirm: base does not say of which git revision it is; compare two revisions by name, or . for the "
+            "working tree",
+        ),
+        (
+            ["base", "same", "--confirm", "--suite", "ci"],
+            "--suite is for measuring two git revisions; base and same are runs already",
+        ),
+        (
+            ["base", "v9", "--confirm"],
+            "HEAD: v9: neither a run nor a revision of the repository around this folder",
+        ),
         (["base", "same", "--junit", "no/file"], "cannot write to no/file: No such file or directory"),
     ],
 )
@@ -165,6 +187,48 @@ def test_two_revisions_are_measured_here(bench: Command, suite: Path, tmp_path: 
     assert bench("compare", "out/base", "out/base", "--metric", "flops").returncode == 0
     listed = subprocess.run(["git", "worktree", "list"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert len(listed.stdout.splitlines()) == 1
+
+
+def test_a_time_that_is_unclear_says_what_would_decide_it(bench: Command) -> None:
+    done = bench("compare", "base", "same", "--detect", "20 %")
+    assert done.stdout.splitlines()[-2] == (
+        "note: 1 time is unclear: to tell a slowdown of 20% takes up to 40 processes a side, in turn, which "
+        "imaml-bench compare base same --confirm --detect 20% measures"
+    )
+    findings = json.loads(bench("compare", "base", "same", "--json").stdout)["findings"]
+    [time] = [each for each in findings if each["remedy"]]
+    assert (time["metric"], time["verdict"], time["processes_needed"]) == ("wall_seconds", "unclear", None)
+    assert time["remedy"] == "--confirm measures until 10% is told, or 40 a side are not enough"
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (2.0, 1)])
+def test_suspects_of_two_runs_are_confirmed_at_their_revisions(
+    bench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float, code: int
+) -> None:
+    """With stand-ins for the harness, which take as long as they are told."""
+    machine = LocalExecutor().ask("harness.machine:describe", "cpu", 1)
+    cell = measurement("iMAML", 2, metrics={"wall_seconds": [1.0]})
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "__init__.py").touch()
+    for tag, seconds in (("v1", 0.1), ("v2", factor * 0.1)):
+        (tmp_path / "harness" / "__main__.py").write_text(f"NAME, SECONDS = {tag!r}, {seconds}\n{TIMER}")
+        commit(tmp_path, tag)
+        revision = subprocess.run(["git", "rev-parse", tag], cwd=tmp_path, capture_output=True, text=True, check=True)
+        manifest = run([cell], machine=machine, git_revision=revision.stdout.strip(), git_dirty=False).manifest
+        with open_run(tmp_path / "runs" / tag, manifest) as opened:
+            opened.append(cell)
+    monkeypatch.setenv("STORED", str(tmp_path / "runs" / "v1"))
+    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    done = bench("compare", "runs/v1", "runs/v2", "--confirm", "--all")
+    assert done.returncode == code, done.stderr
+    [out] = (tmp_path / "runs").glob("confirm-*")
+    notice = f"1 time measured again, base and head in turn, in up to 6 new processes a side: runs/{out.name}"
+    assert f"note: {notice}" in done.stdout.splitlines()
+    assert f"{code} WORSE, 0 UNCLEAR" in done.stdout.splitlines()[-1]
+    assert done.stderr.count("turn 6 of at most 40: 1 of 1 times") == 2
+    assert (out / "suspects.toml").exists()
+    assert [len(load_run(out / side).processes) for side in ("base", "head")] == [6, 6]
 
 
 @pytest.mark.usefixtures("revisions")

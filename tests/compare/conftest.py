@@ -28,6 +28,27 @@ for name in ("manifest.json", "measurements.jsonl"):
 sys.exit(EXIT)
 """
 
+TIMER = """
+import json, os, sys
+from pathlib import Path
+arguments = sys.argv[1:]
+with Path(os.environ["LOG"]).open("a") as log:
+    print(NAME, *arguments, sep="\\t", file=log)
+if "--help" in arguments:
+    print("--repeat")
+    sys.exit()
+out, stored = Path(arguments[arguments.index("--out") + 1]), Path(os.environ["STORED"])
+out.mkdir(parents=True, exist_ok=True)
+(out / "manifest.json").write_bytes((stored / "manifest.json").read_bytes())
+line = json.loads((stored / "measurements.jsonl").read_text())
+line["repeat"] = int(arguments[arguments.index("--repeat") + 1]) - 1
+with (out / "measurements.jsonl").open("a") as file:
+    for label in (each.removeprefix("--estimator=") for each in arguments if each.startswith("--estimator=")):
+        line |= {"key": label, "cell": line["cell"] | {"label": label}, "metrics": {"wall_seconds": [SECONDS] * 3}}
+        file.write(json.dumps(line) + "\\n")
+"""
+"""A harness that takes as long for every cell as it is told."""
+
 Commit = Callable[..., str]
 
 
@@ -64,11 +85,11 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def commit(repository: Path) -> Commit:
     """Commit a stand-in for the harness, tagged with its name."""
 
-    def make(name: str, help: str = "--repeat", exit: int = 0) -> str:
+    def make(name: str, help: str = "--repeat", exit: int = 0, seconds: float = 0.0) -> str:
         (repository / "harness").mkdir(exist_ok=True)
         (repository / "harness" / "__init__.py").touch()
-        head = f"NAME, HELP, EXIT = {name!r}, {help!r}, {exit}\n"
-        (repository / "harness" / "__main__.py").write_text(head + STAND_IN)
+        head = f"NAME, HELP, EXIT, SECONDS = {name!r}, {help!r}, {exit}, {seconds}\n"
+        (repository / "harness" / "__main__.py").write_text(head + (TIMER if seconds else STAND_IN))
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "--message", name)
         git(repository, "tag", name)

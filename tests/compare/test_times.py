@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from harness.compare.times import Times, compare_apart, compare_in_turn
+from harness.compare.times import LEAST_SPREAD, Times, compare_apart, compare_in_turn
 from harness.statistics import Comparison, Verdict
 
 Compare = Callable[[Sequence[Times]], list[Comparison]]
@@ -130,3 +130,13 @@ def test_a_median_knows_less_than_a_mean() -> None:
 
 def test_nothing_to_compare_is_no_verdict() -> None:
     assert compare_apart([]) == compare_in_turn([]) == []
+
+
+@pytest.mark.parametrize(
+    ("pairs", "quantile"), [(2, 63.6567), (3, 9.9248), (4, 5.8409), (6, 4.0321), (11, 3.1693), (31, 2.75)]
+)
+def test_the_interval_is_students(pairs: int, quantile: float) -> None:
+    """The 99.5 % quantiles of the published tables, at one degree of freedom fewer than there are pairs."""
+    ratio = compare_in_turn([Times([1.0] * pairs, [1.0] * pairs, 1.0, 1.0)])[0]
+    weight = 2 / pairs if pairs == 2 else math.pi / pairs
+    assert math.log(ratio.high) == pytest.approx(quantile * LEAST_SPREAD * math.sqrt(weight), rel=2e-5)
