@@ -67,7 +67,7 @@ def run(
             )
     except (KeyboardInterrupt, Ended) as end:
         print("imaml-bench: interrupted; the same command goes on from here", file=sys.stderr)
-        raise typer.Exit(end.code if isinstance(end, Ended) else 130) from None
+        raise typer.Exit(int(end.code or 0) if isinstance(end, Ended) else 130) from None
     found = verdicts(measured, named.expectations)
     tell(found, as_json=as_json, quiet=quiet, suite=named.path)
     append_summary(lambda: verdicts_summary(named.name, found) + run_summary([measured]))

@@ -13,8 +13,6 @@ FATAL = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SI
 class Ended(SystemExit):
     """The command was told to end by a signal; its exit code is a shell's for that, 128 and the signal's number."""
 
-    code: int
-
 
 @contextmanager
 def ended_by_signals() -> Generator[None]:

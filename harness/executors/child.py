@@ -37,7 +37,7 @@ from harness.executors.messages import (
 
 Send: TypeAlias = Callable[[Message], None]
 
-WHERE_SIGNAL = signal.SIGUSR1
+WHERE_SIGNAL = getattr(signal, "SIGUSR1", signal.SIGTERM)  # Windows has none, and no workers
 """Asks a worker to write where it is to its standard error, whatever it hangs in."""
 
 

@@ -13,6 +13,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
+from harness.errors import os_errors
 from harness.executors import forks
 from harness.executors.child import WHERE_SIGNAL
 from harness.executors.forks import END_SECONDS, RESPONSE_SECONDS, how_ended, last_line
@@ -148,9 +149,10 @@ class Conversation:
         """Have the worker started, by another server where the first one has been killed or does not answer."""
         for _ in range(2):
             self._server = forks.ready()
-            self._channel, channel = socket.socketpair()
-            self._life, life = socket.socketpair()
-            descriptor, output = os.pipe()
+            with os_errors("no worker can be started"):
+                self._channel, channel = socket.socketpair()
+                self._life, life = socket.socketpair()
+                descriptor, output = os.pipe()
             self._pipe = FileIO(descriptor)
             os.set_blocking(descriptor, False)
             pid = None
@@ -255,5 +257,5 @@ class Conversation:
         with suppress(OSError):
             os.kill(self.pid, WHERE_SIGNAL)
         until = perf_counter() + WHERE_SECONDS
-        while perf_counter() < until and self._pipe not in self._ready(until):
-            pass
+        while perf_counter() < until:  # it comes in many small pieces
+            self._ready(until)

@@ -154,6 +154,7 @@ class ForkServer:
     def disown(self) -> None:
         """Let go of it, in a process forked from the one that started it."""
         self._control.close()
+        os.close(self._output)
         self._process.returncode = 0  # not for this process to wait for
 
 

@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no such signal, nor prctl
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def die_with(parent: int, death_signal: signal.Signals = signal.SIGKILL) -> bool:
+def die_with(parent: int, death_signal: signal.Signals = _KILL) -> bool:
     """Have the kernel send this process a signal when its parent ends, even while it hangs in C with the GIL held.
 
     To the kernel the parent is the *thread* that started this process, so the signal also comes when that thread ends.

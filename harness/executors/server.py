@@ -63,8 +63,12 @@ def serve(control: int, parent: int) -> None:
     gc.freeze()  # what has been imported lives on: looking through it for garbage would copy its pages in every worker
     _silence()
     die_with(parent, signal.SIGCONT)  # wakes this process, should it be stopped, to see that the parent has gone
-    _Workers(channel, parent).serve()
-    os._exit(0)
+    workers = _Workers(channel, parent)
+    try:
+        workers.serve()
+    finally:
+        workers.end_all()
+        os._exit(0)
 
 
 def _silence() -> None:
@@ -100,13 +104,13 @@ class _Workers:
         self._selector.register(self._awake, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Do as asked until the parent is gone, and end all workers then."""
+        """Do as asked until the parent is gone."""
         while os.getppid() == self._parent:
             for key, _ in self._selector.select():
                 if key.fileobj is self._control:
-                    data, descriptors, _, _ = socket.recv_fds(self._control, len(FORK), 3)
-                    if not data:
-                        return self._end_all()
+                    asked, descriptors, _, _ = socket.recv_fds(self._control, len(FORK), 3)
+                    if not asked:
+                        return
                     self._fork(*descriptors)
                 elif key.fileobj == self._awake:
                     with suppress(BlockingIOError):
@@ -115,7 +119,6 @@ class _Workers:
                 elif key.data in self._askers:
                     self._selector.unregister(key.fileobj)
                     self._kill(key.data)
-        self._end_all()
 
     def _fork(self, channel: int, asker_descriptor: int, output: int) -> None:
         asker = socket.socket(fileno=asker_descriptor)
@@ -194,7 +197,8 @@ class _Workers:
                     each.kill()
             time.sleep(0.001)
 
-    def _end_all(self) -> None:
+    def end_all(self) -> None:
+        """End the workers that live."""
         for pid in self._askers:
             self._kill(pid)
         deadline = time.monotonic() + ORPHANS_SECONDS

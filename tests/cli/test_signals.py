@@ -16,7 +16,7 @@ import pytest
 from harness.executors import forks
 from harness.store import load_run
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 MODULE = """
 import sys
@@ -150,7 +150,7 @@ def test_a_second_interrupt_ends_the_cleaning_up_too(command: Command) -> None:
         [server] = psutil.Process(process.pid).children()
         server.suspend()  # so that the cleaning up takes its time
         process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        time.sleep(forks.END_SECONDS / 5)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=forks.END_SECONDS / 2)

@@ -16,7 +16,7 @@ from harness.executors import forks
 from harness.executors.forks import ForkServer, ServerEnded
 
 HANGS = "import ctypes, pathlib; pathlib.Path({mark!r}).touch(); ctypes.PyDLL(None).pause()"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 def wait_for(condition: Callable[[], object]) -> None:

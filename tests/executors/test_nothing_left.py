@@ -21,7 +21,7 @@ from harness.executors.conversation import Conversation, Lost
 from harness.executors.messages import Answer
 
 TESTS = Path(__file__).parents[1]
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 """Far more than anything here takes, far less than the hour a hanging part would."""
 
 
@@ -321,11 +321,10 @@ executor = LocalExecutor(plugins=["faults"])
     [
         ("executor.measure(cell('hang-holding-the-interpreter'))", 2),
         ("executor.measure(cell('hang-with-hidden-grandchild', MARK))", 3),
-        ("executor.ask('time:sleep', 3600, limit_seconds=3600)", 2),
         ("executor.ready(); import time; time.sleep(3600)", 1),
         ("executor.start(); import time; time.sleep(3600)", 1),
     ],
-    ids=["hung", "with a daemon", "question", "idle", "starting"],
+    ids=["hung", "with a daemon", "idle", "starting"],
 )
 def test_nothing_outlives_a_killed_parent(tmp_path: Path, doing: str, processes: int) -> None:
     script = SCRIPT + doing.replace("MARK", repr(str(tmp_path / "pid")))
