@@ -227,7 +227,7 @@ METRICS: dict[str, Metric] = {
         "B", "the same as memory-profiler sees it from outside, every 10 ms: at most the peak", False, detail=True
     ),
     "energy_joules": Metric(
-        "J", "energy the device drew for one meta-gradient, mean over the timed calls (NVML)", False
+        "J", "energy the device drew for one meta-gradient, in windows of seconds that agree to 5 % (NVML)", False
     ),
     "flops": Metric("FLOP", "floating point operations of matrix products and convolutions in one meta-gradient", True),
     "gradient_count": Metric("1", "gradients of the inner or outer loss evaluated", True),
