@@ -341,7 +341,10 @@ METRICS: dict[str, Metric] = {
         detail=True,
     ),
     "energy_joules": Metric(
-        "J", "energy the device drew for one meta-gradient, mean over the timed calls (NVML)", False, ("time",)
+        "J",
+        "energy the device drew for one meta-gradient, in windows of seconds that agree to 5 % (NVML)",
+        False,
+        ("time",),
     ),
     "flops": Metric(
         "FLOP",

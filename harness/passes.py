@@ -11,6 +11,7 @@ from harness.cell import Cell
 from harness.meters.allocator import allocator_memory
 from harness.meters.clock import time_samples
 from harness.meters.conditions import cpu_times, load_average
+from harness.meters.energy import call_energy
 from harness.meters.gpu_watch import Watch
 from harness.meters.nvml import open_nvml
 from harness.meters.phase_clock import phase_times
@@ -124,6 +125,26 @@ def phases(call: Call, device: torch.device, seconds: float | None) -> Found:
     found = phase_times(call, device, repeats)
     metrics = {f"{name.replace(' ', '_')}_seconds": values for name, values in found.seconds_by_phase.items()}
     return Found({**metrics, "step_seconds": found.step_seconds} if found.step_seconds else metrics)
+
+
+def energy(call: Call, device: torch.device, seconds: float, max_seconds: float) -> Found:
+    """The GPU's energy for one call, in windows of many; after all that is timed, which heat would change.
+
+    Args:
+        call: One meta-gradient.
+        device: A CUDA device.
+        seconds: What one call takes.
+        max_seconds: What all of it may take.
+    """
+    nvml = open_nvml(device)
+    drawn = call_energy(
+        call,
+        nvml.energy_joules,
+        lambda: torch.cuda.synchronize(device),
+        call_seconds=seconds,
+        max_seconds=max_seconds,
+    )
+    return Found.of({"energy_joules": drawn})
 
 
 def trace(cell: Cell, call: Call, device: torch.device, folder: Path) -> None:

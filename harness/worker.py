@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 
 import torch
 
@@ -28,6 +29,9 @@ from harness.passes import Found, Metrics
 from harness.pytree import Params
 from harness.references import NoReference, reference_gradient, require_references
 from harness.registry import ESTIMATORS, PROBLEMS, Registry, all_parameters
+
+ENERGY_SHARE = 0.5
+"""Most of the time that is left to a cell after its times which measuring its energy may take."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def measure(
 
 def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) -> Iterator[Found]:
     """The passes asked for, in the order that serves them: the first meets a process nothing has run in yet."""
-    device = torch.device(cell.device)
+    began, device = perf_counter(), torch.device(cell.device)
     estimator = build_estimator(cell)
     problem = build_problem(cell)
     if isinstance(problem, Checked):
@@ -161,6 +165,9 @@ def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) 
         seconds = median(timed.metrics["wall_seconds"])
     if "phases" in cell.measure:
         yield unless_changed(passes.phases(call, device, seconds))
+    if seconds is not None and device.type == "cuda":
+        left = cell.time_limit_seconds - (perf_counter() - began)
+        yield unless_changed(passes.energy(call, device, seconds, ENERGY_SHARE * left))
     if traces is not None:
         passes.trace(cell, call, device, traces)
     if "accuracy" in cell.measure:

@@ -1,109 +1,115 @@
-"""Calls that draw no energy, and one that does."""
+"""Calls that only wait, and one that works: what an energy meter makes of them."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeAlias
 
 import torch
 
 from harness.doctor.finding import Finding
-from harness.meters.gpu_watch import Watch
-from harness.meters.nvml import Nvml, open_nvml
+from harness.meters.energy import call_energy
+from harness.meters.nvml import open_nvml
 from harness.meters.reading import Reading
 
-Meter: TypeAlias = Callable[[Callable[[], object], int], Reading[float]]
-"""Mean energy, in joules, of a call made so many times."""
+Meter: TypeAlias = Callable[[Callable[[], object], float], Reading[float]]
+"""Energy, in joules, of a call that takes so many seconds."""
 
-NULL, WORK = "energy of calls that do nothing", "energy of half a second's work"
-NULL_CALLS = 20
-WORK_SECONDS = 0.5
-WATCHED_SECONDS, STEPS_SEEN = 1.0, 5
-STEPS_ALLOWED = 2
-"""Steps of the counter that all of the null calls together may see: it moves in steps, whoever draws."""
+WAIT, WORK = "energy of calls that only wait", "energy of half a second's work"
+CALL_SECONDS = 0.5
+WATCHED_SECONDS, MOVES_SEEN = 2.0, 10
+STEADY = 0.25
+"""Change of what the idle device draws, as a share, up to which a wait is a known energy, and the meter's error."""
 
 
 def known_energy(device: torch.device) -> list[Finding]:
-    """The counter of a GPU on nothing at all and on half a second of products."""
+    """The energy meter on a GPU that waits, and on half a second of products."""
     if device.type != "cuda":
-        return [Finding.unavailable(NULL, "0 J", "energy is read from NVIDIA's GPUs, and the device is a CPU")]
-    nvml = open_nvml(device)
-    return energy_null(nvml.energy_joules, lambda call, calls: _watched(nvml, device, call, calls), _products(device))
+        return [Finding.unavailable(WAIT, "", "energy is read from NVIDIA's GPUs, and the device is a CPU")]
+    counter = open_nvml(device).energy_joules
+
+    def meter(call: Callable[[], object], seconds: float) -> Reading[float]:
+        return call_energy(
+            call,
+            counter,
+            lambda: torch.cuda.synchronize(device),
+            call_seconds=seconds,
+            max_seconds=float("inf"),
+        )
+
+    return waiting_and_working(counter, meter, lambda: time.sleep(CALL_SECONDS), _products(device))
 
 
-def energy_null(
+def waiting_and_working(
     counter: Callable[[], Reading[float]],
     meter: Meter,
+    wait: Callable[[], object],
     work: Callable[[], object],
     now: Callable[[], float] = time.monotonic,
 ) -> list[Finding]:
-    """Nothing reads as nothing, to the counter's step and what the device draws unasked; work reads as more.
+    """Waiting reads as what the idle device draws meanwhile, and work as more.
 
     Args:
-        counter: The energy counter itself, watched while nothing is done.
+        counter: The energy counter itself, watched while nothing is done, before and after.
         meter: What is tested.
-        work: Draws energy.
+        wait: Takes :data:`CALL_SECONDS`, and leaves the device alone.
+        work: Takes as long, and does not.
         now: The clock, seconds.
     """
-    idle = idle_draw(counter, now)
-    if idle.value is None:
-        return [Finding.unavailable(NULL, "0 J", idle.reason or "")]
-    start = now()
-    null = meter(lambda: None, NULL_CALLS)
-    allowed = STEPS_ALLOWED * idle.value.step_joules + idle.value.watts * (now() - start)
-    worked = meter(work, 1).value or 0.0
-    total = NULL_CALLS * (null.value or 0.0)
-    remark = f"in {NULL_CALLS} calls; {allowed:.3g} J allowed: the counter's steps, and what an idle device draws"
-    return [
-        Finding(NULL, "0 J", f"{total:.3g} J", "pass" if total <= allowed else "fail", remark),
-        Finding(WORK, f"above {allowed:.3g} J", f"{worked:.3g} J", "pass" if worked > allowed else "fail"),
-    ]
+    before = idle_watts(counter, now)
+    if before.value is None:
+        return [Finding.unavailable(WAIT, "", before.reason or "")]
+    waited = meter(wait, CALL_SECONDS)
+    after = idle_watts(counter, now)
+    worked = meter(work, CALL_SECONDS)
+    draws = [each.value for each in (before, after) if each.value is not None]
+    least, most = CALL_SECONDS * min(draws), CALL_SECONDS * max(draws)
+    return [_waited(waited, least, most), _worked(worked, most)]
 
 
-@dataclass(frozen=True)
-class Idle:
-    """An energy counter while nothing is done."""
+def _waited(found: Reading[float], least: float, most: float) -> Finding:
+    expected = _joules((least + most) / 2)
+    if most > (1 + STEADY) * least:
+        reason = f"what the idle GPU draws moved from {_joules(least)} to {_joules(most)} in half a second"
+        return Finding.unavailable(WAIT, expected, reason)
+    if found.value is None:
+        return Finding.unavailable(WAIT, expected, found.reason or "")
+    error = found.value / ((least + most) / 2) - 1
+    return Finding.within(WAIT, expected, _joules(found.value), error, STEADY)
 
-    step_joules: float
-    """The largest step seen."""
-    watts: float
+
+def _worked(found: Reading[float], idle: float) -> Finding:
+    expected = f"above {_joules((1 + STEADY) * idle)}"
+    if found.value is None:
+        return Finding.unavailable(WORK, expected, found.reason or "")
+    verdict = "pass" if found.value > (1 + STEADY) * idle else "fail"
+    return Finding(WORK, expected, _joules(found.value), verdict)
 
 
-def idle_draw(counter: Callable[[], Reading[float]], now: Callable[[], float] = time.monotonic) -> Reading[Idle]:
-    """The counter's first steps, watched for at most :data:`WATCHED_SECONDS`."""
+def idle_watts(counter: Callable[[], Reading[float]], now: Callable[[], float] = time.monotonic) -> Reading[float]:
+    """What the idle device draws, by the counter's first moves, watched for at most :data:`WATCHED_SECONDS`."""
     start = now()
     seen = [(start, counter())]
-    while len(seen) <= STEPS_SEEN and seen[-1][1].value is not None and now() - start < WATCHED_SECONDS:
+    while len(seen) <= MOVES_SEEN and seen[-1][1].value is not None and now() - start < WATCHED_SECONDS:
         reading = counter()
         if reading != seen[-1][1]:
             seen.append((now(), reading))
     values = [reading.value for _, reading in seen if reading.value is not None]
     if len(values) < len(seen):
         return Reading(None, seen[-1][1].reason)
-    if len(values) == 1:
-        return Reading(None, f"the energy counter did not move for {WATCHED_SECONDS:g} s")
-    step = max(later - earlier for earlier, later in pairwise(values))
-    return Reading(Idle(step, (values[-1] - values[0]) / (seen[-1][0] - start)))
+    if len(values) < 3:
+        return Reading(None, f"the energy counter did not move twice in {WATCHED_SECONDS:g} s")
+    return Reading((values[-1] - values[1]) / (seen[-1][0] - seen[1][0]))
 
 
-def _watched(nvml: Nvml, device: torch.device, call: Callable[[], object], calls: int) -> Reading[float]:
-    watch = Watch(nvml)
-    for _ in range(calls):
-        watch.before()
-        call()
-        torch.cuda.synchronize(device)
-        watch.after()
-    name = "energy_joules"
-    [value] = watch.metrics().get(name, [None])
-    return Reading(value, watch.notes().get(name))
+def _joules(value: float) -> str:
+    return f"{value:.3g} J"
 
 
 def _products(device: torch.device) -> Callable[[], object]:
     matrix = torch.full((2048, 2048), 1 / 2048, device=device)
 
     def call() -> None:
-        end = time.monotonic() + WORK_SECONDS
+        end = time.monotonic() + CALL_SECONDS
         while time.monotonic() < end:
             torch.mm(matrix, matrix)
             torch.cuda.synchronize(device)

@@ -38,8 +38,6 @@ class Sample:
 
     start: GpuState
     end: GpuState
-    energy_joules: Reading[float]
-    """Drawn from one end to the other."""
 
     def throttle_reasons(self) -> frozenset[str]:
         """What kept the clock below the highest at either end, as far as that is known."""
@@ -59,20 +57,17 @@ class Watch:
 
     def __init__(self, nvml: Nvml) -> None:
         self._nvml = nvml
-        self._start: tuple[GpuState, Reading[float]] | None = None
+        self._start: GpuState | None = None
         self._samples: list[Sample] = []
 
     def before(self) -> None:
         """A sample is about to begin."""
-        state = GpuState.read(self._nvml)
-        self._start = state, self._nvml.energy_joules()
+        self._start = GpuState.read(self._nvml)
 
     def after(self) -> None:
         """The sample that began last has ended, the device synchronised."""
         assert self._start is not None
-        energy = self._nvml.energy_joules()  # next to the sample, as before it: the other readings take time, and power
-        start, energy_before = self._start
-        self._samples.append(Sample(start, GpuState.read(self._nvml), _drawn(energy_before, energy)))
+        self._samples.append(Sample(self._start, GpuState.read(self._nvml)))
 
     def suspicions(self) -> list[tuple[str, ...]]:
         """For each sample, in words, what makes it suspect; nothing where it is not, or where that is not known."""
@@ -88,7 +83,7 @@ class Watch:
         ]
 
     def metrics(self) -> dict[str, list[float]]:
-        """``suspect``, ``sm_clock_hertz`` and ``temperature_celsius`` by sample, ``energy_joules`` as a mean.
+        """``suspect``, ``sm_clock_hertz`` and ``temperature_celsius`` by sample.
 
         Without what the driver does not give: :meth:`notes` say why.
         """
@@ -115,19 +110,7 @@ class Watch:
         return {
             "sm_clock_hertz": [sample.end.sm_clock_hertz for sample in self._samples],
             "temperature_celsius": [sample.end.temperature_celsius for sample in self._samples],
-            "energy_joules": [self._energy()] if self._samples else [],
         }
-
-    def _energy(self) -> Reading[float]:
-        """Mean energy of a sample, the pauses between them left out."""
-        total = 0.0
-        for sample in self._samples:
-            if sample.energy_joules.value is None:
-                return sample.energy_joules
-            total += sample.energy_joules.value
-        if not total:
-            return Reading(None, "the energy counter did not move in so short a time")
-        return Reading(total / len(self._samples))
 
     def _signs(self) -> dict[str, list[Reading[Any]]]:
         """What makes samples suspect, as read at the end of each."""
@@ -140,12 +123,6 @@ class Watch:
 
 
 _CLOCK_DROPPED = f"clock more than {CLOCK_DROP:.0%} below its median"
-
-
-def _drawn(before: Reading[float], after: Reading[float]) -> Reading[float]:
-    if before.value is None or after.value is None:
-        return Reading(None, before.reason or after.reason)
-    return Reading(after.value - before.value)
 
 
 def _missing(readings: dict[str, list[Reading[Any]]]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from harness.cell import Status
 from harness.report.crossover import crossover
 from harness.report.forecast import forecast_finding
 from harness.report.laws import scalings
-from harness.report.quality import quality
+from harness.report.quality import disturbed, quality
 from harness.report.settings import Curve, Setting
 from harness.report.validity import in_question, negative_curvature, validity
 from harness.report.variables import STEPS, TASKS, Variable
@@ -84,7 +84,7 @@ def _against_maml(points: Mapping[Curve, Summary]) -> list[str]:
 
 
 def growth(setting: Setting, metric: str) -> str | None:
-    """The law in K of each estimator, and how far apart they are at the largest K that all of them reach.
+    """The law in K of each estimator, and how far apart they are at the largest K that all of them reach undisturbed.
 
     In a setting over tasks, the same of tasks.
     """
@@ -106,7 +106,9 @@ def growth(setting: Setting, metric: str) -> str | None:
     clauses += _flat({label: law for label, law in laws.items() if law.law is Law.FLAT}, unit, where)
     sentence = f"{title} from {variable.between(first, last)}: {'; '.join(clauses)}."
     medians = {curve: curve.medians(metric) for curve in setting.curves}
-    return " ".join([sentence, *_extremes(medians, unit, variable)])
+    busy = {curve: disturbed(setting, curve).keys() if metric == "wall_seconds" else () for curve in setting.curves}
+    certain = {curve: {k: v for k, v in of.items() if k not in busy[curve]} for curve, of in medians.items()}
+    return " ".join([sentence, *_extremes(certain, unit, variable)])
 
 
 def _flat(laws: Mapping[str, Scaling], unit: str, where: Mapping[str, str]) -> list[str]:

@@ -21,8 +21,9 @@ FAINT = 0.4
 """Opacity of a cell that another beats."""
 FRONTS = 12
 """Most fronts that are joined by lines."""
-SLACK = (0.02, 0.0, 0.0)
-"""Relative difference in time, memory and error up to which two cells are called equal."""
+SLACK = 0.02
+"""Relative difference of two times up to which they are called equal."""
+NO_ERROR = "no error was measured"
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,22 @@ class Candidate:
     seconds: float
     peak_bytes: float
     error: float | None
-    is_disturbed: bool = False
-    """Whether other processes took the processor while it was timed."""
+    doubt: str | None = None
+    """Why it is compared with no other: :data:`BUSY` or, where others have an error, :data:`NO_ERROR`."""
 
     def beats(self, other: "Candidate") -> bool:
-        """No worse in anything and better in something; a time is worse from a 2 % difference on."""
-        mine, theirs = self._measures(), other._measures()
-        no_worse = all(a <= b * (1 + s) for a, b, s in zip(mine, theirs, SLACK, strict=True))
-        return no_worse and any(a * (1 + s) < b for a, b, s in zip(mine, theirs, SLACK, strict=True))
+        """No worse in anything that both were measured in and better in something, nothing being in doubt.
 
-    def _measures(self) -> tuple[float, float, float]:
-        return self.seconds, self.peak_bytes, self.error or 0.0
+        A time is worse from a 2 % difference on. Without errors it only costs less.
+        """
+        if self.doubt or other.doubt or (self.error is None) != (other.error is None):
+            return False
+        mine, theirs = self._measures(), other._measures()
+        no_worse = all(a <= b * (1 + s) for a, b, s in zip(mine, theirs, (SLACK, 0.0, 0.0), strict=False))
+        return no_worse and any(a * (1 + s) < b for a, b, s in zip(mine, theirs, (SLACK, 0.0, 0.0), strict=False))
+
+    def _measures(self) -> list[float]:
+        return [self.seconds, self.peak_bytes, *([] if self.error is None else [self.error])]
 
 
 def error_metric(setting: Setting) -> str | None:
@@ -64,16 +70,15 @@ def candidates(setting: Setting) -> list[Candidate]:
         busy = disturbed(setting, curve)
         errors = curve.medians(metric) if metric else {}
         for k in seconds.keys() & memory.keys():
-            if metric is None or k in errors:
-                error = errors.get(k)
-                costs = seconds[k], memory[k], error
-                found.append(Candidate(curve.label, curve.estimator, int(k), *costs, k in busy))
+            doubt = BUSY if k in busy else NO_ERROR if metric and k not in errors else None
+            costs = seconds[k], memory[k], errors.get(k)
+            found.append(Candidate(curve.label, curve.estimator, int(k), *costs, doubt))
     return sorted(found, key=lambda each: each.steps)
 
 
 def optimal(among: Iterable[Candidate]) -> list[Candidate]:
-    """Those that none at the same K beats."""
-    pool = list(among)
+    """Those that none at the same K beats, what is in doubt left out."""
+    pool = [each for each in among if not each.doubt]
     return [each for each in pool if not any(o.steps == each.steps and o.beats(each) for o in pool)]
 
 
@@ -104,15 +109,17 @@ def pareto_chart(setting: Setting, styles: Styles) -> Chart | None:
                 **{"type": "scatter", "mode": "markers", "hoverinfo": "text"},
                 "x": [each.seconds / in_seconds.factor for each in own],
                 "y": [each.peak_bytes / in_bytes.factor for each in own],
-                "marker": {**marks(style, size=10), "opacity": [1.0 if each in best else FAINT for each in own]},
+                "marker": {
+                    **marks(style, size=10),
+                    "opacity": [1.0 if each.doubt or each in best else FAINT for each in own],
+                },
                 "hovertext": [_told(each, each in best, metric) for each in own],
             }
             drawing.add(curve.label, style, [trace])
     return Chart(
         title="Peak memory against wall time",
         heading=setting.title,
-        note="A point is a cell, faint where another at its K beats it. Dotted lines join those that none beats."
-        + (f" Some cells were {BUSY}: who is faster is in doubt there." if any(o.is_disturbed for o in pool) else ""),
+        note=_note(pool, metric),
         series=drawing.series,
         traces=drawing.traces,
         layout=layout(
@@ -123,20 +130,48 @@ def pareto_chart(setting: Setting, styles: Styles) -> Chart | None:
 
 
 def pareto_table(setting: Setting) -> Table | None:
-    """The estimators at the largest K at which two or more can be compared."""
+    """The estimators at the largest K at which two or more can be compared, or else at which two have their costs."""
     pool = candidates(setting)
-    shared = [k for k in {each.steps for each in pool} if sum(each.steps == k for each in pool) > 1]
-    if not shared:
+    k = _largest_shared(each for each in pool if not each.doubt) or _largest_shared(pool)
+    if k is None:
         return None
-    there = [each for each in pool if each.steps == max(shared)]
+    there = [each for each in pool if each.steps == k]
     best, metric = optimal(there), error_metric(setting)
-    headers = [f"at K = {max(shared)}", title(TIME), title(MEMORY), title(metric) if metric else "error", "of these"]
-    return Table(headers, [Row(False, _texts(each, there, best)) for each in there])
+    compared = "of these" if metric else "in time and memory alone"
+    headers = [f"at K = {k}", title(TIME), title(MEMORY), title(metric) if metric else "error", compared]
+    return Table(headers, [Row(False, _texts(each, there, best, metric)) for each in there])
 
 
-def _texts(each: Candidate, there: Sequence[Candidate], best: Sequence[Candidate]) -> list[str]:
-    winners = [other.label for other in there if other.beats(each)]
-    verdict = "Pareto-optimal" if each in best else f"beaten by {', '.join(winners)}"
+def _largest_shared(among: Iterable[Candidate]) -> int | None:
+    held = [each.steps for each in among]
+    return max((k for k in held if held.count(k) > 1), default=None)
+
+
+def _note(pool: Sequence[Candidate], metric: str | None) -> str:
+    """How the chart is read, and what is compared in it."""
+    doubts = list(dict.fromkeys(each.doubt for each in pool if each.doubt))
+    return " ".join(
+        [
+            "A point is a cell, faint where another at its K beats it. Dotted lines join those that none beats."
+            if metric
+            else "A point is a cell, faint where another at its K costs less; dotted lines join the others. "
+            "No error was measured: time and memory alone are compared.",
+            *(f"Some cells are compared with none: {doubt}." for doubt in doubts),
+        ]
+    )
+
+
+def _texts(each: Candidate, there: Sequence[Candidate], best: Sequence[Candidate], metric: str | None) -> list[str]:
+    winners = ", ".join(other.label for other in there if other.beats(each))
+    rivals = [other for other in there if other is not each and not other.doubt]
+    if each.doubt:
+        verdict = f"not compared: {each.doubt}"
+    elif not rivals:
+        verdict = "none to compare with"
+    elif metric:
+        verdict = "Pareto-optimal" if each in best else f"beaten by {winners}"
+    else:
+        verdict = "none costs less" if each in best else f"costs more than {winners}"
     costs = [_time(each), quantity(each.peak_bytes, METRICS[MEMORY].unit)]
     return [each.label, *costs, "not measured" if each.error is None else written_error(each.error), verdict]
 
@@ -149,11 +184,16 @@ def _joined(best: Iterable[Candidate]) -> list[int]:
 
 
 def _time(each: Candidate) -> str:
-    return quantity(each.seconds, METRICS[TIME].unit) + (f" ({BUSY})" if each.is_disturbed else "")
+    return quantity(each.seconds, METRICS[TIME].unit) + (f" ({BUSY})" if each.doubt == BUSY else "")
 
 
 def _told(each: Candidate, best: bool, metric: str | None) -> str:
     off = [] if each.error is None or metric is None else [f"{title(metric)} {written_error(each.error)}"]
     costs = f"{_time(each)}, {quantity(each.peak_bytes, 'B')}"
-    verdict = "Pareto-optimal at its K" if best else "beaten at its K"
+    if each.doubt:
+        verdict = f"not compared: {each.doubt}"
+    elif metric:
+        verdict = "Pareto-optimal at its K" if best else "beaten at its K"
+    else:
+        verdict = "none at its K costs less" if best else "another at its K costs less"
     return hover(f"{each.label}, K = {each.steps}", costs, *off, verdict, f"status {Status.OK}")

@@ -51,7 +51,10 @@ def verdict(setting: Setting) -> list[str]:
 
 
 def _pair(setting: Setting) -> tuple[Curve, Curve] | None:
-    """MAML, and of the implicit methods the one of least memory, of these that of least error, of these the fastest."""
+    """MAML, and of the implicit methods the one of least memory, of these that of least error, of these the fastest.
+
+    All at the largest K, and by what all of them were measured in there.
+    """
     if setting.variable != STEPS:
         return None
     maml = next((curve for curve in setting.curves if curve.estimator == "maml" and curve.points(MEMORY)), None)
@@ -59,14 +62,17 @@ def _pair(setting: Setting) -> tuple[Curve, Curve] | None:
     if maml is None or not rivals:
         return None
     last = max(max(curve.points(MEMORY)) for curve in rivals)
+    rivals = [curve for curve in rivals if last in curve.points(MEMORY)]
+    least = min(_rounded(curve.medians(MEMORY)[last]) for curve in rivals)
+    rivals = [curve for curve in rivals if _rounded(curve.medians(MEMORY)[last]) == least]
+    told_apart = [name for name in _ERRORS if all(last in curve.points(name) for curve in rivals)]
+    if all(last in curve.points(TIME) for curve in rivals) and not _disturbed(setting, rivals, [last]):
+        told_apart.append(TIME)
+    return maml, min(rivals, key=lambda curve: [curve.medians(name)[last] for name in told_apart])
 
-    def costs(curve: Curve) -> tuple[float, float, float]:
-        memory, off = curve.medians(MEMORY).get(last, float("inf")), [curve.medians(name) for name in _ERRORS]
-        errors = [by_k[max(by_k)] for by_k in off if by_k]
-        seconds = curve.medians(TIME).get(last, float("inf"))
-        return float(f"{memory:.2g}"), errors[0] if errors else float("inf"), seconds
 
-    return maml, min(rivals, key=costs)
+def _rounded(number_of_bytes: float) -> float:
+    return float(f"{number_of_bytes:.2g}")
 
 
 def _growth(setting: Setting, maml: Curve, implicit: Curve) -> str | None:
@@ -105,29 +111,34 @@ def _advice(setting: Setting, maml: Curve, implicit: Curve) -> str | None:
     if not memory:
         return None
     ratio, slower = memory[max(memory)], median(seconds.values()) if seconds else None
+    is_busy = _disturbed(setting, (maml, implicit), seconds)
+    over = f"median over K, {BUSY}" if is_busy else "median over K"
     if ratio > 1 - ABOUT_EQUAL:
-        return (
-            f"{quoted(implicit.label)} saves no memory worth the name up to K = {int(max(memory))}: "
-            f"here {quoted(maml.label)} is the choice."
-        )
+        saving = f"{quoted(implicit.label)} saves no memory worth the name up to K = {int(max(memory))}"
+        if slower is None or is_busy:
+            return f"{saving}."
+        if slower >= 1 - ABOUT_EQUAL:
+            return f"{saving}: here {quoted(maml.label)} is the choice."
+        return f"{saving}, but is faster ({over}): {_where_acceptable(implicit, premise)}."
     since = _since(memory)
     where = "at every K measured" if since == min(memory) else f"from K = {int(since)} on"
     saving = f"{quoted(implicit.label)} is the smaller {where}"
     if slower is None:
         return f"{saving}{premise}."
-    over = f"median over K, {BUSY}" if _disturbed(setting, (maml, implicit), seconds) else "median over K"
     if slower > 1 + ABOUT_EQUAL:
         return (
             f"{saving}, but slower ({number(slower, 2)} times the time, {over}): choose it where memory binds{premise}."
         )
     pace = "about as fast" if slower >= 1 - ABOUT_EQUAL else "faster"
+    return f"{saving}, and {pace} ({over}): {_where_acceptable(implicit, premise)}."
+
+
+def _where_acceptable(implicit: Curve, premise: str) -> str:
+    """Advice that rests on the implicit method's error, measured or not."""
     if any(implicit.points(name) for name in _ERRORS):
-        return f"{saving}, and {pace} ({over}): choose it where its error is acceptable{premise}."
+        return f"choose it where its error is acceptable{premise}"
     either = " either" if premise else ""
-    return (
-        f"{saving}, and {pace} ({over}): choose it where its error, which was not measured here, is acceptable"
-        f"{premise}{either}."
-    )
+    return f"choose it where its error, which was not measured here, is acceptable{premise}{either}"
 
 
 def _disturbed(setting: Setting, curves: Iterable[Curve], values: Iterable[float]) -> bool:

@@ -14,7 +14,7 @@ QUANTITIES = (
     Quantity("energy", ("energy_joules",), "the device is a CPU and what is drawn by a CPU nobody here can read"),
 )
 PASSED = Finding("FLOPs: convolution", "43,740 FLOP", "43,740 FLOP", "pass")
-UNAVAILABLE = Finding.unavailable("energy of calls that do nothing", "0 J", "the device is a CPU")
+UNAVAILABLE = Finding.unavailable("energy of calls that only wait", "0 J", "the device is a CPU")
 FAILED = Finding.exact("peak: tensors nested", 1_200_010, 1_200_011, "B")
 TIMED = ("delay", "compare")
 """Beginnings of the names of the checks that a busy machine may turn."""
@@ -41,7 +41,7 @@ def test_a_real_examination_on_the_cpu(bench: Command) -> None:
     verdicts = {each["name"]: each["verdict"] for each in report["findings"]}
     assert {name.split(":")[0] for name in verdicts} >= {"peak", "leak", "FLOPs", "a cell measured twice"}
     assert verdicts["forecast peak of a conv4 cell"] == verdicts["a cell measured twice"] == "pass"
-    assert verdicts["delay by CUDA events"] == verdicts["energy of calls that do nothing"] == "unavailable"
+    assert verdicts["delay by CUDA events"] == verdicts["energy of calls that only wait"] == "unavailable"
     assert sum(name.startswith(TIMED) for name in verdicts) == 7
 
 
@@ -53,7 +53,7 @@ def test_the_tables_read_well_in_a_pipe(bench: Command, found: list[Finding]) ->
     assert "time by the host's clock yes the clock steps by 40 ns" in lines
     assert "energy no the device is a CPU and what is drawn by a" in lines
     assert "FLOPs: convolution pass 43,740 FLOP, as expected" in lines
-    assert "energy of calls that do nothing unavailable the device is a CPU" in lines
+    assert "energy of calls that only wait unavailable the device is a CPU" in lines
     assert lines[-1] == "1 passed, 0 failed, 1 unavailable"
 
 

@@ -1,18 +1,20 @@
 """Checks of operation counts and of energy, with meters that are off."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 
 from harness.doctor import energy
-from harness.doctor.energy import NULL_CALLS, STEPS_SEEN, energy_null, idle_draw, known_energy
+from harness.doctor.energy import CALL_SECONDS, known_energy, waiting_and_working
 from harness.doctor.finding import Finding
 from harness.doctor.operations import known_flops
 from harness.meters.counters import count_flops
+from harness.meters.energy import call_energy
 from harness.meters.nvml import Nvml
 from harness.meters.reading import Reading
-from tests.meters.fake_nvml import UUID, FakeNvml
+from tests.meters.fake_nvml import UUID, Gpu, error
 
 CPU = torch.device("cpu")
 Call = Callable[[], object]
@@ -32,87 +34,89 @@ def test_a_faulty_count_fails(wrong: Callable[[int], int]) -> None:
     assert "fail" in [finding.verdict for finding in findings]
 
 
-class Counter:
-    """An energy counter, a reading every 10 ms and a step of 2 J every third: 67 W."""
+@dataclass
+class Meter:
+    """A GPU whose counter is right, and what a meter makes of it."""
 
-    def __init__(self, answer: Reading[float] | None = None) -> None:
-        self.answer = answer
-        self.seconds = 0.0
+    gpu: Gpu = field(default_factory=Gpu)
+    wrong: Callable[[float], float | None] = lambda joules: joules
 
-    def __call__(self) -> Reading[float]:
-        self.seconds += 0.01
-        return self.answer or Reading(2.0 * (round(self.seconds * 100) // 3))
+    def work(self) -> None:
+        self.gpu.spend(CALL_SECONDS, 300.0)
 
-    def now(self) -> float:
-        return self.seconds
+    def wait(self) -> None:
+        self.gpu.spend(CALL_SECONDS, self.gpu.idle_watts)
 
-    def findings(self, null: float | None, work: float, null_seconds: float = 0.0) -> list[Finding]:
-        """Of a meter that reads so much of a null call and of work."""
+    def energy(self, call: Call, seconds: float) -> Reading[float]:
+        counter = Nvml(UUID, self.gpu).energy_joules
+        found = call_energy(
+            call, counter, lambda: None, call_seconds=seconds, max_seconds=1e9, now=lambda: self.gpu.seconds
+        )
+        if found.value is None:
+            return found
+        value = self.wrong(found.value)
+        return Reading(value, None if value is not None else "it gave none")
 
-        def meter(call: Call, calls: int) -> Reading[float]:
-            self.seconds += null_seconds
-            return Reading(null if calls == NULL_CALLS else work)
-
-        return energy_null(self, meter, lambda: None, self.now)
-
-
-def test_the_idle_draw_is_what_the_counter_says() -> None:
-    counter = Counter()
-    idle = idle_draw(counter, counter.now).value
-    assert idle is not None
-    assert idle.step_joules == 2.0
-    assert idle.watts == pytest.approx(67, rel=0.25)
+    def findings(self) -> list[Finding]:
+        counter = Nvml(UUID, self.gpu).energy_joules
+        return waiting_and_working(counter, self.energy, self.wait, self.work, lambda: self.gpu.seconds)
 
 
-@pytest.mark.parametrize("null", [None, 0.0, 2 * 2.0 / NULL_CALLS])
-def test_nothing_draws_nothing_and_work_something(null: float | None) -> None:
-    findings = Counter().findings(null, work=50.0)
-    assert [finding.verdict for finding in findings] == ["pass", "pass"]
-
-
-def test_nothing_may_draw_what_idleness_does() -> None:
-    assert Counter().findings(1.0, work=500.0)[0].verdict == "fail"
-    assert Counter().findings(1.0, work=500.0, null_seconds=0.5)[0].verdict == "pass"
+def test_waiting_draws_what_the_idle_device_does_and_work_more() -> None:
+    waited, worked = Meter().findings()
+    assert (waited.verdict, waited.expected, waited.measured) == ("pass", "35 J", "35 J")
+    assert (worked.verdict, worked.expected, worked.measured) == ("pass", "above 43.8 J", "150 J")
 
 
 @pytest.mark.parametrize(
-    ("null", "work", "failing"), [(1.0, 50.0, 0), (0.0, 0.0, 1), (0.0, 4.0, 1)], ids=["offset", "stuck", "too little"]
+    ("wrong", "verdicts"),
+    [
+        (lambda joules: 0.0, ["fail", "fail"]),
+        (lambda joules: joules + 20.0, ["fail", "pass"]),
+        (lambda joules: joules / 2, ["fail", "pass"]),
+        (lambda joules: 35.0, ["pass", "fail"]),
+        (lambda joules: None, ["unavailable", "unavailable"]),
+    ],
+    ids=["nothing", "offset", "half", "always the same", "none"],
 )
-def test_a_faulty_energy_meter_fails(null: float, work: float, failing: int) -> None:
-    findings = Counter().findings(null, work)
-    assert [finding.verdict == "fail" for finding in findings] == [failing == 0, failing == 1]
+def test_a_faulty_energy_meter_fails(wrong: Callable[[float], float | None], verdicts: list[str]) -> None:
+    assert [finding.verdict for finding in Meter(wrong=wrong).findings()] == verdicts
+
+
+def test_an_idle_device_that_cools_down_tells_nothing() -> None:
+    meter = Meter()
+
+    def cooling(call: Call, seconds: float) -> Reading[float]:
+        found = meter.energy(call, seconds)
+        meter.gpu.idle_watts = 20.0
+        return found
+
+    counter = Nvml(UUID, meter.gpu).energy_joules
+    [waited, _] = waiting_and_working(counter, cooling, meter.wait, meter.work, lambda: meter.gpu.seconds)
+    assert waited.verdict == "unavailable"
+    assert waited.remark is not None
+    assert waited.remark.startswith("what the idle GPU draws moved from 10 J to 35 J")
 
 
 def test_energy_is_unavailable_without_a_counter_that_moves() -> None:
     [finding] = known_energy(CPU)
     assert (finding.verdict, finding.measured) == ("unavailable", None)
-    [silent] = Counter(Reading(None, "NVML: Not Supported")).findings(0.0, 50.0)
+    [silent] = Meter(Gpu(tell=lambda joules: error("NOT_SUPPORTED"))).findings()
     assert (silent.verdict, silent.remark) == ("unavailable", "NVML: Not Supported")
-    [stuck] = Counter(Reading(7.0)).findings(0.0, 50.0)
-    assert (stuck.verdict, stuck.remark) == ("unavailable", "the energy counter did not move for 1 s")
+    [stuck] = Meter(Gpu(tell=lambda joules: 7_000)).findings()
+    assert (stuck.verdict, stuck.remark) == ("unavailable", "the energy counter did not move twice in 2 s")
 
 
-class Drawing(FakeNvml):
-    """A GPU that draws a little at first, and then only at work."""
+def test_the_harness_own_meter_is_what_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads, self.millijoules = 0, 0
+    def measured(call: Call, counter: object, synchronize: object, **bounds: float) -> Reading[float]:
+        seen.append(bounds["call_seconds"])
+        return Reading(35.0)
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, gpu: str) -> int:  # noqa: N802
-        self.reads += 1
-        self.millijoules += 2_000 * (self.reads <= 1 + STEPS_SEEN)
-        return self.millijoules
-
-    def work(self) -> None:
-        self.millijoules += 10**15
-
-
-def test_the_harness_own_watch_is_what_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
-    gpu = Drawing()
+    gpu = Gpu()
     monkeypatch.setattr(energy, "open_nvml", lambda device: Nvml(UUID, gpu))
-    monkeypatch.setattr(energy, "_products", lambda device: gpu.work)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
-    findings = known_energy(torch.device("cuda"))
-    assert [finding.verdict for finding in findings] == ["pass", "pass"]
-    assert [finding.measured for finding in findings] == ["0 J", "1e+12 J"]
+    monkeypatch.setattr(energy, "_products", lambda device: gpu.call)
+    monkeypatch.setattr(energy, "call_energy", measured)
+    known_energy(torch.device("cuda"))
+    assert seen == [CALL_SECONDS, CALL_SECONDS]

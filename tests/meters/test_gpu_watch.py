@@ -13,7 +13,6 @@ from tests.meters.fake_nvml import UUID, FakeNvml, error, process
 CLOCK = "nvmlDeviceGetClockInfo"
 REASONS = "nvmlDeviceGetCurrentClocksEventReasons"
 PROCESSES = "nvmlDeviceGetComputeRunningProcesses"
-ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
 
 
 def watched(*samples: tuple[dict[str, Any], dict[str, Any]], **always: Any) -> Watch:
@@ -29,7 +28,7 @@ def watched(*samples: tuple[dict[str, Any], dict[str, Any]], **always: Any) -> W
     return watch
 
 
-CLEAN: tuple[dict[str, Any], dict[str, Any]] = ({ENERGY: 0}, {ENERGY: 2_000})
+CLEAN: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
 
 def test_clean_samples_are_not_suspect() -> None:
@@ -40,36 +39,7 @@ def test_clean_samples_are_not_suspect() -> None:
         "suspect": [0.0, 0.0],
         "sm_clock_hertz": [1.98e9, 1.98e9],
         "temperature_celsius": [41.0, 41.0],
-        "energy_joules": [2.0],
     }
-
-
-def test_energy_leaves_out_the_pauses_between_samples() -> None:
-    watch = watched(({ENERGY: 1_000}, {ENERGY: 2_000}), ({ENERGY: 50_000}, {ENERGY: 53_000}))
-    assert watch.metrics()["energy_joules"] == [2.0]
-
-
-def test_energy_is_read_next_to_the_sample_at_both_ends() -> None:
-    class Logging(FakeNvml):
-        def _answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
-            asked.append(name)
-            return super()._answer(name, arguments)
-
-    asked: list[str] = []
-    watch = Watch(Nvml(UUID, Logging()))
-    asked.clear()
-    watch.before()
-    asked.append("the sample")
-    watch.after()
-    sample = asked.index("the sample")
-    assert asked[sample - 1] == asked[sample + 1] == ENERGY
-    assert asked.count(ENERGY) == 2
-
-
-def test_a_counter_that_stands_still_is_no_zero() -> None:
-    watch = watched(({}, {}), ({}, {}))
-    assert "energy_joules" not in watch.metrics()
-    assert watch.notes() == {"energy_joules": "the energy counter did not move in so short a time"}
 
 
 @pytest.mark.parametrize("end", [0, 1])
@@ -103,7 +73,7 @@ def test_a_clock_below_the_median_is_suspect() -> None:
 
 def test_what_is_not_watched_is_said() -> None:
     watch = watched(CLEAN, **{PROCESSES: [], CLOCK: error("NOT_SUPPORTED")})
-    assert watch.metrics().keys() == {"suspect", "temperature_celsius", "energy_joules"}
+    assert watch.metrics().keys() == {"suspect", "temperature_celsius"}
     notes = watch.notes()
     assert notes["sm_clock_hertz"] == "NVML: Not Supported"
     assert notes["suspect"].startswith("the clock not watched: NVML: Not Supported; other processes not watched: ")
@@ -130,5 +100,5 @@ def test_nothing_known_is_not_a_clean_sample() -> None:
 def test_without_a_driver_there_is_one_reason() -> None:
     watch = watched(CLEAN, nvmlInit=error("DRIVER_NOT_LOADED"))
     assert watch.metrics() == {}
-    names = ("suspect", "sm_clock_hertz", "temperature_celsius", "energy_joules")
+    names = ("suspect", "sm_clock_hertz", "temperature_celsius")
     assert watch.notes() == dict.fromkeys(names, "no NVIDIA driver: Driver Not Loaded")

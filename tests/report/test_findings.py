@@ -216,3 +216,17 @@ def test_over_work_no_one_value_is_everyone_s() -> None:
         for k in (1, 8)
     ]  # fmt: skip
     assert findings(setting_of(*cells)) == []
+
+
+def test_who_needs_the_most_time_is_not_said_of_disturbed_times() -> None:
+    def timed(seconds: float, *busy: int) -> Callable[[int], dict[str, list[float]]]:
+        return lambda k: {"wall_seconds": [seconds * k]} | ({"foreign_share": [0.8]} if k in busy else {})
+
+    def said(*busy: int) -> str | None:
+        cells = [*curve("A", "maml", (1, 2, 4), timed(1.0)), *curve("B", "fomaml", (1, 2, 4), timed(3.0, *busy))]
+        (setting,) = settings([run(cells)])
+        return growth(setting, "wall_seconds")
+
+    assert "At K = 4, B needs the most, 12 s: 3 times the least (A, 4 s)." in (said() or "")
+    assert "At K = 2, B needs the most, 6 s: 3 times the least (A, 2 s)." in (said(4) or "")
+    assert "needs the most" not in (said(1, 2, 4) or "")

@@ -120,9 +120,24 @@ def test_without_a_pair_disturbed_times_are_left_out() -> None:
 
 
 def test_where_nothing_is_saved_maml_is_the_choice() -> None:
-    assert against(costs(50e6, 24e6, 0.01))[-1] == (
+    assert against(costs(50e6, 24e6, 0.1))[-1] == (
         "iMAML saves no memory worth the name up to K = 16: here MAML is the choice."
     )
+
+
+def test_where_no_memory_is_saved_but_time_maml_is_not_the_choice() -> None:
+    quick, none = costs(50e6, 24e6, 0.01, error=0.1), "iMAML saves no memory worth the name up to K = 16"
+    assert against(quick)[-1] == f"{none}, but is faster (median over K): choose it where its error is acceptable."
+    assert against(costs(50e6, 24e6, 0.01))[-1] == (
+        f"{none}, but is faster (median over K): choose it where its error, which was not measured here, is acceptable."
+    )
+
+
+def test_of_times_that_were_not_measured_or_disturbed_no_choice_is_made_where_no_memory_is_saved() -> None:
+    none = "iMAML saves no memory worth the name up to K = 16."
+    assert against(memory(24e6, 50e6))[-1] == none
+    assert against(disturbed(costs(50e6, 24e6, 0.1), 4))[-1] == none
+    assert against(disturbed(costs(50e6, 24e6, 0.01), 4))[-1] == none
 
 
 def test_where_maml_failed_is_the_advice() -> None:
@@ -142,6 +157,32 @@ def test_of_several_implicit_methods_the_smallest_then_the_most_accurate_is_comp
         *curve("dense", "imaml-dense", (1, 4), costs(9e6, 0, 1, error=0.0)),
     ]
     assert verdict(only(cells))[0].startswith("Peak memory of 10 CG is flat")
+
+
+def chosen(*rivals: tuple[str, Numbers]) -> str:
+    """Which implicit method MAML is held against; memory is equal."""
+    cells = curve("MAML", "maml", (1, 4), costs(1e6, 1e6, 1))
+    for count, (label, numbers) in enumerate(rivals):
+        cells += curve(label, "imaml-cg", (1, 4), numbers, parameters={"cg_steps": count + 1})
+    return verdict(only(cells))[0].removeprefix("Peak memory of ").split(" is ")[0]
+
+
+def test_no_method_is_chosen_for_what_another_was_not_measured_in() -> None:
+    timed, accurate = costs(1e6, 0, 1), costs(1e6, 0, 2, error=0.5)
+    assert chosen(("no error", timed), ("an error", accurate)) == "no error"
+    assert chosen(("an error", accurate), ("a smaller one", costs(1e6, 0, 3, error=0.1))) == "a smaller one"
+    untimed = memory(0, 1e6)
+    assert chosen(("timed", timed), ("untimed", untimed)) == chosen(("timed", untimed), ("untimed", timed)) == "timed"
+    assert chosen(("busy", disturbed(costs(1e6, 0, 0.1), 4)), ("quiet", timed)) == "busy"
+
+
+def test_errors_against_different_references_do_not_choose() -> None:
+    def against_implicit(k: int) -> dict[str, list[float]]:
+        return costs(1e6, 0, 1)(k) | {"implicit_relative_error": [1e-9]}
+
+    rivals = ("unrolled", costs(1e6, 0, 1, error=0.5)), ("implicit", against_implicit)
+    assert chosen(*rivals) == "unrolled"
+    assert chosen(*reversed(rivals)) == "implicit"
 
 
 def test_without_a_pair_the_verdict_is_what_was_found() -> None:
