@@ -27,6 +27,7 @@ FLOORS = [
         "store",
         "repeats",
         "limits",
+        "lines",
         "references",
         "timelines",
         "versions",
