@@ -5,14 +5,16 @@ Nothing here imports torch: reports, comparisons and listings read these without
 
 import hashlib
 import json
-from collections.abc import Container, Iterable
+import math
+import sys
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.checks import LARGEST, LONGEST_SECONDS, MOST, Dtype
+from harness.checks import LARGEST, LONGEST_SECONDS, MOST, MOST_REPEATS, Dtype
 
 SCHEMA_VERSION = 4
 """Version of the stored cell, measurement and manifest.
@@ -152,7 +154,12 @@ class Cell(Model):
     @property
     def key(self) -> str:
         """Hash of the content, 16 hexadecimal digits."""
-        return _hashed(self.model_dump(mode="json", exclude=_NOT_IN_THE_KEY))
+        return _hashed(_content(self, Cell.model_fields))
+
+    @property
+    def stored_key(self) -> str:
+        """The key it has by what was stored of it: a cell of an older schema has fewer fields."""
+        return _hashed(_content(self, self.model_fields_set))
 
     def stated(self, name: str) -> Value | None:
         """A parameter the suite gave its problem or its estimator; None where it gave none of that name."""
@@ -170,21 +177,25 @@ class Cell(Model):
         return self.model_copy(update={**parts, "studies": (*self.studies, *other.studies)})
 
 
-_NOT_IN_THE_KEY: Any = {
-    "label": True,
-    "time_limit_seconds": True,
-    "studies": True,
-    "problem": {"given"},
-    "estimator": {"given"},
-}
+_NOT_IN_THE_KEY = {"label", "time_limit_seconds", "studies", "given"}
+_encoded = json.JSONEncoder(sort_keys=True).encode
+
+
+def _content(model: Model, fields: Container[str]) -> dict[str, Any]:
+    """Those of the fields that the key is of."""
+    held = {name: value for name, value in model.__dict__.items() if name in fields and name not in _NOT_IN_THE_KEY}
+    for name in ("problem", "estimator"):
+        if name in held:
+            held[name] = {"name": held[name].name, "parameters": held[name].parameters}
+    return held
 
 
 def _canonical(content: object) -> str:
-    return json.dumps(content, sort_keys=True)
+    return _encoded(content)
 
 
 def _hashed(content: object) -> str:
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()[:16]
+    return hashlib.sha256(_encoded(content).encode()).hexdigest()[:16]
 
 
 def _stating(part: Part, other: Part) -> Part:
@@ -218,7 +229,7 @@ class Measurement(Model):
     """Why, in one line, where the status is not ``ok``."""
     started_at: str
     """UTC, ISO 8601."""
-    repeat: int = Field(default=0, ge=0)
+    repeat: int = Field(default=0, ge=0, lt=MOST_REPEATS)
     """Which of the cell's processes this is, from 0."""
     notes: dict[str, str] = {}
     """By metric: why it has no number, or what is to be known about it."""
@@ -239,6 +250,45 @@ MATH_ATTENTION = (
 
 
 @dataclass(frozen=True)
+class Range:
+    """What values a number can have: finite ones, and none below 0, where nothing else is said."""
+
+    least: float = 0.0
+    most: float = sys.float_info.max
+    whole: bool = False
+    nan: bool = False
+
+    def fault(self, values: Iterable[float]) -> str | None:
+        """Why one of the values cannot be; None where all can."""
+        least, most = self.least, self.most
+        for value in values:
+            if not least <= value <= most and not (self.nan and math.isnan(value)):
+                return f"{value!r} is not between {least:g} and {most:g}"
+            if self.whole and not value.is_integer():
+                return f"{value!r} is not a whole number"
+        return None
+
+
+_COUNT = Range(0, 2**63, whole=True)
+_GROWTH = Range(-(2**63), 2**63, whole=True)
+_FLAG = Range(0, 1, whole=True)
+_SHARE = Range(0, 1)
+_RATIO = Range(0, math.inf, nan=True)
+_COSINE = Range(-1 - 1e-6, 1 + 1e-6, nan=True)
+_ANY = Range(-math.inf, math.inf, nan=True)
+_OF_UNIT = {
+    "B": _COUNT,
+    "FLOP": _COUNT,
+    "s": Range(),
+    "J": Range(),
+    "Hz": Range(),
+    "°C": Range(-274, 10_000),
+    "1": _ANY,
+}
+"""Where the metric does not say otherwise."""
+
+
+@dataclass(frozen=True)
 class Metric:
     """What a measured number is."""
 
@@ -252,6 +302,14 @@ class Metric:
     """The reference it is measured against."""
     detail: bool = False
     """Left out of the page's tables, whose readers it would keep from the rest; every export has it."""
+    range: Range | None = None
+    """Its values, where its unit does not say them."""
+
+    def fault(self, samples: Sequence[float]) -> str | None:
+        """Why these cannot be its samples; None where they can."""
+        if not samples:
+            return "the series is empty"
+        return (self.range or _OF_UNIT[self.unit]).fault(samples)
 
 
 def _accuracy(reference: Reference) -> dict[str, Metric]:
@@ -261,7 +319,9 @@ def _accuracy(reference: Reference) -> dict[str, Metric]:
         "norm_ratio": f"‖g‖ / ‖g_ref‖ against the {reference} reference, in float64",
     }
     return {
-        f"{reference}_{name}": Metric("1", meaning, True, ("accuracy",), reference)
+        f"{reference}_{name}": Metric(
+            "1", meaning, True, ("accuracy",), reference, range=_COSINE if name == "cosine" else _RATIO
+        )
         for name, meaning in meanings.items()
     }
 
@@ -279,7 +339,12 @@ METRICS: dict[str, Metric] = {
     "cuda_seconds": Metric("s", "time of the same between two CUDA events", False, ("time",)),
     "cuda_cold_seconds": Metric("s", "the same with the L2 cache flushed before each call", False, ("time",)),
     "suspect": Metric(
-        "1", "1 for a timed call during which the GPU throttled or was shared", False, ("time",), detail=True
+        "1",
+        "1 for a timed call during which the GPU throttled or was shared",
+        False,
+        ("time",),
+        detail=True,
+        range=_FLAG,
     ),
     "step_size_seconds": Metric(
         "s", 'time of choosing lr = "auto", in a pass of its own', False, ("phases",), detail=True
@@ -322,12 +387,22 @@ METRICS: dict[str, Metric] = {
         True,
         ("memory",),
         detail=True,
+        range=_GROWTH,
     ),
     "alloc_retries": Metric(
-        "1", "times the allocator had to empty its cache to serve a request (CUDA)", False, ("memory",), detail=True
+        "1",
+        "times the allocator had to empty its cache to serve a request (CUDA)",
+        False,
+        ("memory",),
+        detail=True,
+        range=_COUNT,
     ),
     "device_bytes": Metric(
-        "B", "growth of what the driver says is in use on the device, by anyone (NVML)", False, ("memory",)
+        "B",
+        "growth of what the driver says is in use on the device, by anyone (NVML)",
+        False,
+        ("memory",),
+        range=_GROWTH,
     ),
     "process_bytes": Metric("B", "what the driver says this process holds on the device (NVML)", False, ("memory",)),
     "rss_peak_bytes": Metric(
@@ -352,24 +427,29 @@ METRICS: dict[str, Metric] = {
         True,
         ("counters",),
     ),
-    "gradient_count": Metric("1", "gradients of the inner or outer loss evaluated", True, ("counters",)),
-    "hvp_count": Metric("1", "Hessian-vector products evaluated", True, ("counters",)),
+    "gradient_count": Metric("1", "gradients of the inner or outer loss evaluated", True, ("counters",), range=_COUNT),
+    "hvp_count": Metric("1", "Hessian-vector products evaluated", True, ("counters",), range=_COUNT),
     "step_size_hvp_count": Metric(
-        "1", 'Hessian-vector products spent on choosing lr = "auto"', True, ("counters",), detail=True
+        "1", 'Hessian-vector products spent on choosing lr = "auto"', True, ("counters",), detail=True, range=_COUNT
     ),
-    "query_loss": Metric("1", "outer loss at φ_K", True),
-    "inner_residual": Metric("1", "‖∇G(φ_K)‖ / ‖∇G(θ)‖, in float64", True, ("accuracy",)),
+    "query_loss": Metric("1", "outer loss at φ_K", True, range=_ANY),
+    "inner_residual": Metric("1", "‖∇G(φ_K)‖ / ‖∇G(θ)‖, in float64", True, ("accuracy",), range=_RATIO),
     "linear_residual": Metric(
-        "1", "‖b − Bx‖ / ‖b‖ of the implicit method's linear system, in float64", True, ("accuracy",)
+        "1", "‖b − Bx‖ / ‖b‖ of the implicit method's linear system, in float64", True, ("accuracy",), range=_RATIO
     ),
     "negative_curvature": Metric(
-        "1", "1 where CG met a direction of negative curvature: the method's premise fails", True, ("accuracy",)
+        "1",
+        "1 where CG met a direction of negative curvature: the method's premise fails",
+        True,
+        ("accuracy",),
+        range=_FLAG,
     ),
     "smallest_curvature": Metric(
         "1",
         "smallest eigenvalue of H + λI at φ_K, estimated from below by Lanczos; has to be above 0",
         True,
         ("accuracy",),
+        range=_ANY,
     ),
     **_accuracy("backprop"),
     **_accuracy("implicit"),
@@ -378,15 +458,31 @@ METRICS: dict[str, Metric] = {
         "‖g − g_64‖ / ‖g_64‖: the same estimator in the cell's dtype against itself in float64",
         True,
         ("accuracy",),
+        range=_RATIO,
     ),
     "load_average": Metric(
-        "1", "runnable processes over the last minute, as the timed calls began", False, ("time",), detail=True
+        "1",
+        "runnable processes over the last minute, as the timed calls began",
+        False,
+        ("time",),
+        detail=True,
+        range=Range(),
     ),
     "steal_share": Metric(
-        "1", "share of the machine's CPU time the hypervisor gave to others meanwhile", False, ("time",), detail=True
+        "1",
+        "share of the machine's CPU time the hypervisor gave to others meanwhile",
+        False,
+        ("time",),
+        detail=True,
+        range=_SHARE,
     ),
     "foreign_share": Metric(
-        "1", "share of the machine's CPU time other processes took meanwhile", False, ("time",), detail=True
+        "1",
+        "share of the machine's CPU time other processes took meanwhile",
+        False,
+        ("time",),
+        detail=True,
+        range=_SHARE,
     ),
     "sm_clock_hertz": Metric(
         "Hz", "clock of the device's multiprocessors after each timed call (NVML)", False, ("time",), detail=True
@@ -403,4 +499,5 @@ METRICS: dict[str, Metric] = {
 
 def metric_of(name: str) -> Metric:
     """What the metric is; of one this version does not know, a number without unit."""
-    return METRICS.get(name, Metric("1", name, deterministic=False))
+    known = METRICS.get(name)
+    return Metric("1", name, deterministic=False) if known is None else known

@@ -43,10 +43,11 @@ class MemoryLimit:
 
     def learn(self, measurement: Measurement) -> None:
         """Remember a cell that ran out of memory; forget what one that worked disproves."""
-        steps, ran_out = measurement.cell.steps, self._ran_out.setdefault(measurement.cell.family, set())
+        steps = measurement.cell.steps
         if measurement.status is Status.OOM:
-            ran_out.add(steps)
-        elif measurement.status is Status.OK:
+            self._ran_out.setdefault(measurement.cell.family, set()).add(steps)
+        elif measurement.status is Status.OK and self._ran_out:
+            ran_out = self._ran_out.get(measurement.cell.family, set())
             ran_out -= {k for k in ran_out if k <= steps}
 
     def refusal(self, cell: Cell) -> str | None:

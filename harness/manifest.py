@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from harness.cell import RESOLVED_SINCE, SCHEMA_VERSION, Model
+from harness.checks import MOST_REPEATS
 from harness.expectation import Expectation
 
 
@@ -20,15 +21,15 @@ class Machine(Model):
 
     system: str
     processor: str
-    logical_cores: int
-    memory_bytes: int
+    logical_cores: int = Field(gt=0)
+    memory_bytes: int = Field(ge=0)
     device: str
     """``cpu`` or ``cuda:I``."""
     device_name: str
     device_uuid: str | None = None
-    device_memory_bytes: int | None = None
+    device_memory_bytes: int | None = Field(default=None, ge=0)
     driver: str | None = None
-    threads: int
+    threads: int = Field(gt=0)
     python: str
     torch: str
     harness: str
@@ -58,7 +59,7 @@ class Manifest(Model):
     git_dirty: bool | None = None
     planned: list[str]
     """Keys of the cells this run is to hold, in order."""
-    repeats: int = 1
+    repeats: int = Field(default=1, ge=1, le=MOST_REPEATS)
     """In how many processes each cell is measured."""
     expectations: tuple[Expectation, ...] = ()
     """What the suite claims of the numbers; empty in runs from before version 3."""
@@ -66,7 +67,7 @@ class Manifest(Model):
     settings: dict[str, str] = Field(default_factory=dict[str, str])
     environment: dict[str, str] = Field(default_factory=dict[str, str])
     """As in :class:`Provenance`; empty in runs from before version 3."""
-    overhead_seconds_median: float | None = None
+    overhead_seconds_median: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Median time a cell cost besides its own work, over all cells of the run; known once the run has ended."""
 
     @property

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.cell import Cell, Measurement, Status
+from harness.checks import MOST_REPEATS, require_count
 from harness.errors import BadInput, unknown
 from harness.executors import LocalExecutor, WorkerDied
 from harness.forecast import Forecast
 from harness.git import git
 from harness.limits import MemoryLimit, Skip
 from harness.manifest import Machine, Manifest, Provenance
+from harness.registry import of_python
 from harness.store import LoadedRun, load_run, open_run
 from harness.suite import Suite, load_suite
 from harness.text import harmless
@@ -92,6 +94,10 @@ def run(
         BadInput: Something asked for cannot be; nothing has been written then.
     """
     _require_kinds(suite, steps=steps, estimators=estimators, plugins=plugins)
+    threads, repeats = of_python(threads), of_python(repeats)
+    require_count("repeats", repeats)
+    if repeats > MOST_REPEATS:
+        raise BadInput(f"repeats: {repeats:,} is more than {MOST_REPEATS:,}")
     if skip not in list(Skip):
         raise unknown("choice of what to skip", skip, Skip)
     loaded = load_suite(suite)
@@ -99,9 +105,10 @@ def run(
     machine, cells = plan(loaded, executor, Choice(device, steps, estimators, threads))
     provenance: Provenance = executor.ask("harness.machine:provenance", machine.device, machine.threads)
     traces = Path(out).absolute() / TRACES if trace else None
-    with open_run(Path(out), _manifest(loaded, machine, provenance, cells, repeats)) as store:
-        done = store.done()
-        todo = [(cell, repeat) for repeat in range(repeats) for cell in cells if (cell.key, repeat) not in done]
+    manifest = _manifest(loaded, machine, provenance, cells, repeats)
+    with open_run(Path(out), manifest) as store:
+        done, keyed = store.done(), list(zip(manifest.planned, cells, strict=True))
+        todo = [(cell, repeat) for repeat in range(repeats) for key, cell in keyed if (key, repeat) not in done]
         if listener:
             listener.planned([cell for cell, _ in todo], len(cells) * repeats - len(todo), store.notices)
         forecasts = _forecasts([cell for cell, _ in todo], executor)
@@ -111,7 +118,7 @@ def run(
         free_bytes = executor.ask("harness.forecast:free_bytes", machine.device) if forecasts else None
         by_key = {cell.key: forecast for cell, forecast in forecasts}
         known = {key: each.peak_bytes for key, each in by_key.items() if each.peak_bytes is not None}
-        limit = MemoryLimit(Skip(skip), known, free_bytes, store.latest())
+        limit = MemoryLimit(Skip(skip), known, free_bytes, store.latest() if store.ran_out_of_memory() else ())
         for cell, repeat in todo:
             refusal = limit.refusal(cell)
             measurement = (

@@ -4,28 +4,33 @@ The manifest is replaced as a whole and the measurements are only ever appended,
 what is lost is at most the line being written, and opening the run again cuts its remains off.
 """
 
+import gc
 import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from io import SEEK_END, FileIO
 from pathlib import Path
 from statistics import median
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Generic, Self, TypeVar
 
 from harness.cell import SCHEMA_VERSION, Measurement, Status
 from harness.errors import BadInput, os_errors
 from harness.files import is_remnant, remove_remnants, replace
+from harness.lines import LONGEST, Judge, Outcome, Process, line, require_time, whole_lines
 from harness.manifest import Machine, Manifest
 from harness.repeats import merged
 from harness.text import harmless
-from harness.versions import parsed
-
-Process: TypeAlias = tuple[str, int]
-"""A cell's key, and which of its processes."""
+from harness.units import count_of
+from harness.versions import content, opened, parsed
 
 MANIFEST = "manifest.json"
 MEASUREMENTS = "measurements.jsonl"
+LARGEST_MANIFEST = 64_000_000
+LARGEST_RUN = 8_000_000_000
+"""Most bytes of the two files."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class LoadedRun:
     path: Path
     manifest: Manifest
     processes: list[Measurement]
-    """The latest of every process of every cell: the cells planned in their order, then any others."""
+    """The latest of every process of every cell, in the order of the plan."""
     notices: list[str]
     """What the reader should know, a line each."""
 
@@ -57,22 +62,26 @@ class Run:
     """A run directory open for writing; :func:`open_run` makes it, leaving its ``with`` block closes it."""
 
     def __init__(
-        self, path: Path, manifest: Manifest, file: FileIO, measurements: dict[Process, Measurement], notices: list[str]
+        self, path: Path, manifest: Manifest, file: FileIO, outcomes: dict[Process, Outcome], notices: list[str]
     ) -> None:
         self.path = path
         self.manifest = manifest
         self.notices = notices
         """What the user should know, a line each."""
         self._file = file
-        self._measurements = measurements
+        self._outcomes = outcomes
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether a process of a cell did, and nothing else became of it since."""
+        return any(each.status is Status.OOM for each in self._outcomes.values())
 
     def latest(self) -> list[Measurement]:
-        """The latest measurement of every process of every cell."""
-        return list(self._measurements.values())
+        """The latest measurement of every process of every cell, read anew."""
+        return list(_read_lines(self.path, self.manifest, Judge.measurement).latest.values())
 
-    def done(self) -> dict[Process, Measurement]:
-        """The measurements that need no repeating: of each process the latest, where it is ``ok``."""
-        return {process: latest for process, latest in self._measurements.items() if latest.status is Status.OK}
+    def done(self) -> set[Process]:
+        """The processes that need no repeating: those whose latest measurement is ``ok``."""
+        return {process for process, latest in self._outcomes.items() if latest.status is Status.OK}
 
     def append(self, measurement: Measurement) -> None:
         """Add a measurement; once this returns, it is on the disk.
@@ -80,21 +89,24 @@ class Run:
         Raises:
             BadInput: It cannot be written (the disk is full, say); the file is as it was before.
         """
-        line = memoryview(measurement.model_dump_json().encode() + b"\n")
+        text = line(measurement)
+        if len(text) > LONGEST:
+            raise BadInput(f"{self.path / MEASUREMENTS}: a measurement of {len(text):,} bytes is too long to be kept")
+        left = memoryview(text + b"\n")
         with os_errors(f"cannot write to {self.path / MEASUREMENTS}"):
             end = self._file.seek(0, SEEK_END)
             try:
-                while line:
-                    line = line[self._file.write(line) :]
+                while left:
+                    left = left[self._file.write(left) :]
                 os.fsync(self._file.fileno())
             except BaseException:
                 self._file.truncate(end)
                 raise
-        self._measurements[measurement.key, measurement.repeat] = measurement
+        self._outcomes[measurement.key, measurement.repeat] = Outcome.of(measurement)
 
     def finish(self) -> None:
         """Note in the manifest what a cell cost besides its own work, now that all are measured."""
-        samples = [s for each in self._measurements.values() for s in each.metrics.get("overhead_seconds", [])]
+        samples = [seconds for each in self._outcomes.values() for seconds in each.overhead_seconds]
         if samples:
             self.manifest = self.manifest.model_copy(update={"overhead_seconds_median": median(samples)})
             _write_manifest(self.path, self.manifest)
@@ -127,7 +139,7 @@ def open_run(path: Path, manifest: Manifest) -> Run:
     with os_errors(f"cannot write to {path}"):
         _stored_manifest(path, manifest)
         path.mkdir(parents=True, exist_ok=True)
-        file = FileIO(path / MEASUREMENTS, "a")
+        file = _open_to_append(path / MEASUREMENTS)
         try:
             _lock(file, path)
             return _opened(path, manifest, file)
@@ -148,34 +160,37 @@ def load_run(path: Path) -> LoadedRun:
         if not (path / MANIFEST).exists():
             raise BadInput(f"{path}: holds no run ({MANIFEST} is missing)")
         manifest = _read_manifest(path)
-        lines = _read_measurements(path)
+        lines = _read_lines(path, manifest, Judge.measurement)
     if not lines.latest:
-        raise BadInput(f"{path}: holds no measurements yet")
-    planned = [(key, repeat) for key in manifest.planned for repeat in range(manifest.repeats)]
-    missing = sum(process not in lines.latest for process in planned)
+        why = f" to be taken in ({lines.left_out[0]})" if lines.left_out else " yet"
+        raise BadInput(f"{path}: holds no measurements{why}")
+    planned = len(set(manifest.planned)) * manifest.repeats
+    missing = planned - len(lines.latest)
     what = "planned cells" if manifest.repeats == 1 else "planned processes"
-    notices = [f"{missing} of {len(planned)} {what} have no measurement"] if missing else []
+    notices = [f"{missing} of {planned} {what} have no measurement"] if missing else []
+    notices += lines.notices(path / MEASUREMENTS)
     if lines.torn:
         notices.append(f"{path / MEASUREMENTS}: the last line is incomplete and was left out")
     order = {key: place for place, key in enumerate(manifest.planned)}
-    processes = sorted(lines.latest.values(), key=lambda each: (order.get(each.key, len(order)), each.repeat))
+    processes = sorted(lines.latest.values(), key=lambda each: (order[each.key], each.repeat))
     return LoadedRun(path, manifest, processes, notices)
 
 
 def _opened(path: Path, manifest: Manifest, file: FileIO) -> Run:
     stored = _stored_manifest(path, manifest)  # again: another writer may have come and gone before the lock was ours
     remove_remnants(path)
-    lines = _read_measurements(path)
     notices: list[str] = []
-    if lines.torn:
-        file.truncate(lines.whole_bytes)
-        notices.append(f"{path / MEASUREMENTS}: the last line was incomplete and was cut off")
     if stored is not None:
         if stored.git_revision != manifest.git_revision:
             notices.append(f"{path}: begun at git revision {stored.git_revision}, goes on at {manifest.git_revision}")
         planned = list(dict.fromkeys([*stored.planned, *manifest.planned]))
         repeats = max(stored.repeats, manifest.repeats)
         manifest = stored.model_copy(update={"planned": planned, "repeats": repeats})
+    lines = _read_lines(path, manifest, Judge.outcome)
+    notices += lines.notices(path / MEASUREMENTS)
+    if lines.torn:
+        file.truncate(lines.whole_bytes)
+        notices.append(f"{path / MEASUREMENTS}: the last line was incomplete and was cut off")
     if manifest != stored:
         _write_manifest(path, manifest)
     return Run(path, manifest, file, lines.latest, notices)
@@ -210,7 +225,12 @@ def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
 
 def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
-    return parsed(Manifest, file.read_bytes(), str(file), SCHEMA_VERSION)
+    manifest = parsed(Manifest, content(file, LARGEST_MANIFEST), str(file), SCHEMA_VERSION)
+    try:
+        require_time("created_at", manifest.created_at)
+    except BadInput as error:
+        raise BadInput(f"{file}: damaged ({error})") from None
+    return manifest
 
 
 def _left_by_an_aborted_start(entry: Path) -> bool:
@@ -240,28 +260,81 @@ def _differing(there: Machine, here: Machine) -> dict[str, tuple[object, object]
     return {name: (its, ours[name]) for name, its in there.model_dump().items() if its != ours[name]}
 
 
+Taken = TypeVar("Taken", Measurement, Outcome)
+
+NOTICED = 5
+"""Lines left out of which the reasons are told one by one."""
+
+
 @dataclass(frozen=True)
-class _Lines:
-    latest: dict[Process, Measurement]
+class _Lines(Generic[Taken]):
+    latest: dict[Process, Taken]
     whole_bytes: int
     torn: bool
     """Something follows the last whole line."""
+    left_out: list[str]
+    """Of the first lines that were not taken in, which and why."""
+    count_left_out: int
+
+    def notices(self, file: Path) -> list[str]:
+        """What to tell of the lines left out."""
+        others = self.count_left_out - len(self.left_out)
+        more = [f"{file}: {count_of(others, 'more line')} left out"] if others else []
+        return [f"{file}, {each}; left out" for each in self.left_out] + more
 
 
-def _read_measurements(path: Path) -> _Lines:
+def _read_lines(path: Path, manifest: Manifest, take: Callable[[Judge, bytes | None], Taken]) -> _Lines[Taken]:
+    """The lines of a run as ``take`` has them; any that is to be left out is."""
     file = path / MEASUREMENTS
-    content = file.read_bytes() if file.exists() else b""
-    whole_bytes = content.rfind(b"\n") + 1
-    latest: dict[Process, Measurement] = {}
-    for number, line in enumerate(content[:whole_bytes].split(b"\n")[:-1], start=1):
-        measurement = parsed(Measurement, line, f"{file}, line {number}", SCHEMA_VERSION)
-        latest[measurement.key, measurement.repeat] = measurement
-    return _Lines(latest, whole_bytes, torn=whole_bytes < len(content))
+    latest: dict[Process, Taken] = {}
+    ended_well: dict[Process, int] = {}
+    left_out: list[str] = []
+    count = whole_bytes = size = 0
+    judge = Judge(manifest)
+    if file.exists() or file.is_symlink():
+        with opened(file, LARGEST_RUN) as stream, _without_collector():
+            for number, (end, text) in enumerate(whole_lines(stream), start=1):
+                whole_bytes = end
+                try:
+                    found = take(judge, text)
+                    process = found.key, found.repeat
+                    if process in ended_well:
+                        raise BadInput(f"line {ended_well[process]} has the same process, which had ended well")
+                except BadInput as error:
+                    count += 1
+                    left_out += [f"line {number}: {error}"] if count <= NOTICED else []
+                    continue
+                latest[process] = found
+                if found.status is Status.OK:
+                    ended_well[process] = number
+            size = stream.tell()
+    return _Lines(latest, whole_bytes, whole_bytes < size, left_out, count)
+
+
+@contextmanager
+def _without_collector() -> Generator[None]:
+    """The collector of cycles paused: there are none in what is read, and it would go over all of it many times."""
+    was_enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not frozen:  # moves what was read to the oldest generation without a look at it
+            gc.freeze()
+            gc.unfreeze()
+        if was_enabled:
+            gc.enable()
 
 
 def _write_manifest(path: Path, manifest: Manifest) -> None:
     with os_errors(f"cannot write to {path}"):
         replace(path / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
+
+
+def _open_to_append(path: Path) -> FileIO:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise BadInput(f"{path}: not a file")
+    return FileIO(path, "a")
 
 
 def _lock(file: FileIO, path: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from harness.cell import Cell, Model
 from harness.errors import BadInput, os_errors
 from harness.files import replace
-from harness.versions import parsed
+from harness.versions import content, parsed
 
 SCHEMA_VERSION = 1
 """Version of the stored timeline. 1: the first."""
@@ -137,4 +137,4 @@ def _loaded(path: Path) -> Timeline:
         raise BadInput(f"{path}: not a file")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise BadInput(f"{path}: larger than a timeline can be ({MAX_FILE_BYTES:,} bytes); trace the cell again")
-    return parsed(Timeline, path.read_bytes(), str(path), SCHEMA_VERSION, "timeline schema")
+    return parsed(Timeline, content(path, MAX_FILE_BYTES), str(path), SCHEMA_VERSION, "timeline schema")

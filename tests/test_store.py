@@ -12,10 +12,13 @@ import pytest
 
 from harness.cell import SCHEMA_VERSION, Cell, Measurement, Part, Status
 from harness.errors import BadInput
+from harness.lines import Judge
 from harness.manifest import Machine, Manifest, SuiteIdentity
 from harness.store import load_run, open_run
 
 ROOT = Path(__file__).parents[1]
+
+NOW = "2026-01-02T03:04:05+00:00"
 
 MACHINE = Machine(
     system="Linux", processor="x86", logical_cores=2, memory_bytes=2**33, device="cpu", device_name="x86", threads=2,
@@ -28,14 +31,15 @@ def cell(steps: int) -> Cell:
 
 
 def measured(steps: int, status: Status = Status.OK, **metrics: list[float]) -> Measurement:
-    return Measurement(key=cell(steps).key, cell=cell(steps), status=status, started_at="now", metrics=metrics)
+    metrics = metrics or ({"flops": [1.0]} if status is Status.OK else {})
+    return Measurement(key=cell(steps).key, cell=cell(steps), status=status, started_at=NOW, metrics=metrics)
 
 
 def planning(*steps: int, suite: str = "fig2a", digest: str = "d", **machine: object) -> Manifest:
     return Manifest(
         suite=SuiteIdentity(name=suite, title="Title", digest=digest),
         machine=MACHINE.model_copy(update=machine),
-        created_at="now",
+        created_at=NOW,
         command=["imaml-bench", "run"],
         git_revision="abc",
         planned=[cell(k).key for k in steps],
@@ -99,7 +103,9 @@ def test_appended_line_is_on_disk_before_append_returns(tmp_path: Path, monkeypa
     with open_run(tmp_path, planning(1)) as run:
         monkeypatch.setattr(os, "fsync", lambda fd: synced.append((tmp_path / "measurements.jsonl").read_bytes()))
         run.append(measured(1))
-    assert synced == [measured(1).model_dump_json().encode() + b"\n"]
+    [written] = synced
+    assert written.endswith(b"\n")
+    assert Judge(planning(1)).measurement(written[:-1]) == measured(1)
 
 
 def test_manifest_is_replaced_never_rewritten(finished: Path):
@@ -113,16 +119,17 @@ def test_manifest_is_replaced_never_rewritten(finished: Path):
 def test_only_successes_are_done(finished: Path):
     with open_run(finished, planning(1, 2, 3)) as run:
         assert list(run.done()) == [(cell(1).key, 0)]
+        run.append(measured(3, Status.CRASH))
         run.append(measured(2))
-        assert set(run.done()) == {(cell(1).key, 0), (cell(2).key, 0)}
-        run.append(measured(1, Status.CRASH))
-        assert list(run.done()) == [(cell(2).key, 0)]
+        assert run.done() == {(cell(1).key, 0), (cell(2).key, 0)}
+        run.append(measured(3))
+        assert run.done() == {(cell(each).key, 0) for each in (1, 2, 3)}
     statuses = {m.cell.steps: m.status for m in load_run(finished).measurements}
-    assert statuses == {1: Status.CRASH, 2: Status.OK}
+    assert statuses == {1: Status.OK, 2: Status.OK, 3: Status.OK}
 
 
 def test_continuing_adds_to_what_is_planned_and_keeps_the_rest(finished: Path):
-    later = planning(3, 5, 1).model_copy(update={"created_at": "later", "command": ["again"]})
+    later = planning(3, 5, 1).model_copy(update={"created_at": "2027-01-02T03:04:05+00:00", "command": ["again"]})
     with open_run(finished, later) as run:
         assert run.manifest == planning(1, 2, 3, 5)
         assert run.notices == []
@@ -134,11 +141,11 @@ def test_continuing_at_another_git_revision_is_told(finished: Path):
         assert run.notices == [f"{finished}: begun at git revision abc, goes on at def"]
 
 
-def test_measurements_are_read_in_planned_order_then_the_others(tmp_path: Path):
-    with open_run(tmp_path, planning(3, 1)) as run:
+def test_measurements_are_read_in_planned_order(tmp_path: Path):
+    with open_run(tmp_path, planning(3, 7, 1)) as run:
         for steps in (7, 1, 3):
             run.append(measured(steps))
-    assert [m.cell.steps for m in load_run(tmp_path).measurements] == [3, 1, 7]
+    assert [m.cell.steps for m in load_run(tmp_path).measurements] == [3, 7, 1]
 
 
 def test_planned_cells_without_a_measurement_are_counted(finished: Path):
@@ -146,13 +153,13 @@ def test_planned_cells_without_a_measurement_are_counted(finished: Path):
 
 
 def test_finish_notes_the_median_overhead_of_the_latest_measurements(finished: Path):
-    with open_run(finished, planning(1)) as run:
+    with open_run(finished, planning(1, 4)) as run:
         run.finish()
         assert run.manifest.overhead_seconds_median is None
-        run.append(measured(1, overhead_seconds=[100.0]))
-        run.append(measured(1, overhead_seconds=[1.0]))
+        run.append(measured(2, Status.CRASH, overhead_seconds=[100.0]))
         run.append(measured(2, Status.TIMEOUT, overhead_seconds=[2.0]))
-        run.append(measured(3, overhead_seconds=[4.0]))
+        run.append(measured(4, flops=[1.0], overhead_seconds=[1.0]))
+        run.append(measured(3, flops=[1.0], overhead_seconds=[4.0]))
         run.finish()
     assert load_run(finished).manifest.overhead_seconds_median == 2.0
 
@@ -171,7 +178,7 @@ def test_start_aborted_before_its_manifest_was_there_is_no_obstacle(tmp_path: Pa
 def test_run_whose_measurements_are_missing_goes_on(finished: Path):
     (finished / "measurements.jsonl").unlink()
     with open_run(finished, planning(1, 2, 3)) as run:
-        assert run.done() == {}
+        assert run.done() == set()
 
 
 # Killed and damaged
@@ -186,17 +193,18 @@ from harness.store import open_run
 
 path, manifest, cell = Path(sys.argv[1]), Manifest.model_validate_json(sys.argv[2]), json.loads(sys.argv[3])
 with open_run(path, manifest) as run:
-    for steps in range(len(run.done()) + 1, 1_000_000):
+    for steps in range(len(run.done()) + 1, 1_000):
         new = Cell.model_validate({**cell, "steps": steps})
         samples = {"wall_seconds": [0.123456789] * 10_000}  # long lines, to be killed amid one
-        run.append(Measurement(key=new.key, cell=new, status="ok", started_at="now", metrics=samples))
+        run.append(Measurement(key=new.key, cell=new, status="ok", started_at="2026-01-02T03:04:05Z", metrics=samples))
         print(new.key, flush=True)
 """
 
 
 def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path):
     chance = random.Random(0)
-    arguments = [str(tmp_path / "run"), planning().model_dump_json(), cell(1).model_dump_json()]
+    plan = planning(*range(1, 1_000))
+    arguments = [str(tmp_path / "run"), plan.model_dump_json(), cell(1).model_dump_json()]
     appended: list[str] = []
     for _ in range(4):
         with subprocess.Popen(
@@ -208,8 +216,8 @@ def test_killed_writer_loses_nothing_that_was_appended(tmp_path: Path):
                 writer.wait(chance.uniform(0, 0.01))
             writer.kill()
             appended += writer.stdout.read().split()
-        with open_run(tmp_path / "run", planning()) as run:
-            done = [key for key, _ in run.done()]
+        with open_run(tmp_path / "run", plan) as run:
+            done = [key for key in plan.planned if (key, 0) in run.done()]
             assert done[: len(appended)] == appended
             assert len(done) <= len(appended) + 1  # one may have been written and not yet printed
             appended = done
@@ -258,21 +266,26 @@ def test_last_line_without_its_newline_is_torn(finished: Path):
         (b'{"schema_version": 1}', "key: Field required"),
     ],
 )
-def test_damage_before_the_end_is_never_skipped(finished: Path, line: bytes, why: str):
+def test_a_damaged_line_is_left_out_and_told(finished: Path, line: bytes, why: str):
     file = finished / "measurements.jsonl"
     first, second = file.read_bytes().splitlines()
     file.write_bytes(b"\n".join([first, line, second, b""]))
-    before = contents(finished)
-    expected = f"{file}, line 2: damaged ({why}"
-    assert unreadable(finished).startswith(expected)
-    assert refusal(finished, planning(1)).startswith(expected)
-    assert contents(finished) == before
+    before = file.read_bytes()
+    loaded = load_run(finished)
+    assert loaded.measurements == [measured(1), measured(2, Status.OOM)]
+    told = loaded.notices[-1]
+    assert told.startswith(f"{file}, line 2: damaged ({why}")
+    assert told.endswith("; left out")
+    with open_run(finished, planning(1, 2, 3)) as run:
+        assert run.notices == [told]
+        assert run.done() == {(cell(1).key, 0)}
+    assert file.read_bytes() == before
 
 
 def test_damaged_last_line_with_its_newline_is_damage(finished: Path):
     with (finished / "measurements.jsonl").open("ab") as file:
         file.write(b"{}\n")
-    assert ", line 3: damaged" in unreadable(finished)
+    assert ", line 3: damaged" in load_run(finished).notices[-1]
 
 
 def test_failed_append_leaves_the_file_as_it_was(finished: Path):
@@ -305,11 +318,11 @@ def test_second_writer_is_refused_until_the_first_is_done(finished: Path):
 
 
 def test_refusal_lets_the_next_writer_in(finished: Path):
-    file = finished / "measurements.jsonl"
-    whole = file.read_bytes()
-    file.write_bytes(b"\n" + whole)
-    assert "line 1" in refusal(finished, planning(1))
-    file.write_bytes(whole)
+    manifest = finished / "manifest.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(b"{}")
+    assert "damaged" in refusal(finished, planning(1))
+    manifest.write_bytes(whole)
     open_run(finished, planning(1)).close()
 
 

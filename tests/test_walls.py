@@ -43,6 +43,7 @@ FLOORS = [
         "store",
         "repeats",
         "limits",
+        "lines",
         "references",
         "timelines",
         "versions",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.checks import MOST_REPEATS
 from harness.cli.options import (
     DeviceOption,
     EstimatorOption,
@@ -26,7 +27,9 @@ def run(
     steps: StepsOption = None,
     estimator: EstimatorOption = None,
     threads: ThreadsOption = None,
-    repeat: Annotated[int, typer.Option("--repeat", help="Processes to measure each cell in.", min=1)] = 1,
+    repeat: Annotated[
+        int, typer.Option("--repeat", help="Processes to measure each cell in.", min=1, max=MOST_REPEATS)
+    ] = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Record each cell's memory over time.")] = False,
     skip: Annotated[
         Skip, typer.Option("--skip", help="Leave out cells forecast not to fit, only those after an OOM, or none.")

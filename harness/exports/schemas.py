@@ -22,6 +22,15 @@ _MODELS: dict[str, tuple[type[Model], str]] = {
 }
 
 
+DIGEST = {
+    "description": "First 16 hexadecimal digits of the SHA-256 of the line without this key, as it was written.",
+    "pattern": "^[0-9a-f]{16}$",
+    "title": "Digest",
+    "type": "string",
+}
+"""What a line has besides its measurement, from version 4 on."""
+
+
 def file_names() -> dict[str, str]:
     """Name of the file of this version's schema, by what it describes."""
     return {name: f"{name}-v{SCHEMA_VERSION}.schema.json" for name in _MODELS}
@@ -33,6 +42,7 @@ def schema(name: str) -> dict[str, Any]:
     content = model.model_json_schema(schema_generator=_Generator)
     content["properties"]["schema_version"] |= {"minimum": 1, "maximum": SCHEMA_VERSION}
     if model is Measurement:
+        content["properties"]["digest"] = DIGEST
         metrics = content["properties"]["metrics"]
         content["$defs"]["Samples"] = metrics["additionalProperties"]
         metrics["additionalProperties"] = {"$ref": "#/$defs/Samples"}

@@ -40,7 +40,7 @@ class CpuTimes:
             return Shares(unknown, unknown)
         steal = later.steal_seconds - self.steal_seconds
         foreign = later.busy_seconds - self.busy_seconds - (later.own_seconds - self.own_seconds)
-        return Shares(Reading(max(0.0, steal) / total), Reading(max(0.0, foreign) / total))
+        return Shares(*(Reading(min(1.0, max(0.0, seconds) / total)) for seconds in (steal, foreign)))
 
 
 def cpu_times() -> CpuTimes:
