@@ -73,9 +73,14 @@ def faults_of(part: object, what: str) -> Generator[None]:
     except BadInput:
         raise
     except Exception as error:
-        if _is_ours(_home(part)) and not _place(error, _home(part)):
+        if is_own_fault(error, part):
             raise
         raise BadInput(f"{what} raised {story(error, part)}") from error
+
+
+def is_own_fault(error: Exception, part: object) -> bool:
+    """Whether ``part`` is of this package, and no code of a user's was on the way to the error."""
+    return _is_ours(_home(part)) and not _place(error, _home(part))
 
 
 def _home(part: object) -> str:

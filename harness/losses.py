@@ -1,15 +1,15 @@
 """A problem's losses evaluated: what they return is checked, and what they raise is said in one line."""
 
-from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
 
 from harness.attention import as_in_training
 from harness.bilevel import Checked, Problem
-from harness.errors import BadInput, faults_of, first_line
+from harness.errors import BadInput, first_line, is_own_fault, story
 from harness.out_of_memory import is_out_of_memory
 from harness.pytree import Params
 
@@ -43,8 +43,15 @@ def value_of(problem: Problem, name: Name, params: Params, data: Any) -> Tensor:
     """
     like = next(iter(params.values()))
     wanted = torch.is_grad_enabled() and like.requires_grad
-    with nullcontext() if wanted else as_in_training(), faults_of_losses(problem, name, like.dtype):
-        value: Any = getattr(problem, name)(params, data)
+    loss: Callable[[Params, Any], Any] = getattr(problem, name)
+    try:  # no context manager where it is hot: small problems would feel it
+        if wanted:
+            value = loss(params, data)
+        else:
+            with as_in_training():
+                value = loss(params, data)
+    except Exception as error:
+        raise_named(error, problem, name, like.dtype)
     require_scalar(value, name, like.dtype)
     if wanted:
         require_attached(value, name)
@@ -53,33 +60,32 @@ def value_of(problem: Problem, name: Name, params: Params, data: Any) -> Tensor:
 
 @contextmanager
 def faults_of_losses(problem: Problem | None, what: str, dtype: torch.dtype, remedy: str = "") -> Generator[None]:
-    """Turn what a user's losses raise within the block into a :class:`BadInput` that begins with ``what``.
+    """Turn what is raised within the block into what :func:`raise_named` makes of it."""
+    try:
+        yield
+    except Exception as error:
+        raise_named(error, problem, what, dtype, remedy)
 
-    What a problem of this package raises goes through, and so does it that memory ran out.
+
+def raise_named(error: Exception, problem: Problem | None, what: str, dtype: torch.dtype, remedy: str = "") -> NoReturn:
+    """Raise what a user's losses raised, as a :class:`BadInput` that begins with ``what``.
+
+    An exception of a problem of this package stays what it is, and so does one that says that memory ran out.
 
     Args:
+        error: What was raised.
         problem: Whose losses they are.
-        what: What is done with them.
+        what: What was done with them.
         dtype: Of the parameters.
         remedy: What to do, where the error does not tell.
     """
-    if problem is None:
-        yield
-        return
+    if problem is None or isinstance(error, BadInput) or is_out_of_memory(error):
+        raise error
     part = problem.code if isinstance(problem, Checked) else problem
-    try:
-        with faults_of(part, what):
-            yield
-    except BadInput as error:
-        cause = error.__cause__
-        if cause is None:
-            raise
-        if is_out_of_memory(cause):
-            raise cause  # noqa: B904  (it is the whole story)
-        advice = _remedy(first_line(cause), dtype) or remedy
-        if not advice:
-            raise
-        raise BadInput(f"{error}; {advice}") from cause
+    if is_own_fault(error, part):
+        raise error
+    advice = _remedy(first_line(error), dtype) or remedy
+    raise BadInput(f"{what} raised {story(error, part)}{'; ' if advice else ''}{advice}") from error
 
 
 def _remedy(words: str, dtype: torch.dtype) -> str:

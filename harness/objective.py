@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from harness.attention import as_in_training, math_attention
 from harness.bilevel import Checked, Problem, Task
 from harness.errors import BadInput
-from harness.losses import ONE_BY_ONE, Name, faults_of_losses, require_attached, require_scalar, value_of
+from harness.losses import ONE_BY_ONE, Name, raise_named, require_attached, require_scalar, value_of
 from harness.pytree import Layout, Params
 
 Strength: TypeAlias = float | Tensor
@@ -180,9 +180,11 @@ class Objective:
         Raises:
             BadInput: The losses are a user's, and autograd fails.
         """
-        remedy = "" if self.theta.ndim == 1 else ONE_BY_ONE
-        with faults_of_losses(self.problem, what, self.theta.dtype, remedy):
+        try:
             return torch.autograd.grad(outputs, inputs, cotangents, **options)
+        except Exception as error:
+            remedy = "" if self.theta.ndim == 1 else ONE_BY_ONE
+            raise_named(error, self.problem, what, self.theta.dtype, remedy)
 
     def curvature(self, phi: Tensor) -> Callable[[Tensor], Tensor]:
         """The operator v ↦ ∇²G(φ) v = Hv + λv, held like :meth:`hessian`."""
@@ -238,8 +240,11 @@ def _side_by_side(problem: Problem, name: Name, layout: Layout, data: Any) -> Ca
     together = torch.func.vmap(one)
 
     def loss(phi: Tensor) -> Tensor:
-        with as_in_training(), math_attention(), faults_of_losses(problem, name, phi.dtype, ONE_BY_ONE):
-            values = together(phi, data)
+        try:
+            with as_in_training(), math_attention():
+                values = together(phi, data)
+        except Exception as error:
+            raise_named(error, problem, name, phi.dtype, ONE_BY_ONE)
         if torch.is_grad_enabled() and phi.requires_grad:
             require_attached(values, name)
         return values

@@ -75,6 +75,7 @@ def test_what_is_no_loss_is_told_by_its_name(loss: Callable[[Params], Any], mess
         with pytest.raises(BadInput) as caught:
             gradient(Own(inner=loss), name, batching=batching)
         assert str(caught.value).startswith(f"inner_loss {message}")
+        assert isinstance(caught.value.__cause__, KeyError) == ("KeyError" in message)
         assert "\n" not in str(caught.value)
         with pytest.raises(BadInput) as caught:
             gradient(Own(outer=loss), name, batching=batching)
