@@ -1,12 +1,23 @@
 import os
+import random
 from collections.abc import Generator
+from importlib.util import find_spec
 
 import pytest
-import torch
 
 from harness.data.cache import VARIABLE
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.margins"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", metavar="SEED", type=int, help="run the tests in a random order, the seed's own")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        random.Random(seed).shuffle(items)
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +29,10 @@ def _no_worker_of_xdist(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread_and_a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """Two cores shared by everything: more threads only wait for each other. The user's cache is left alone."""
-    torch.set_num_threads(1)
+    if find_spec("torch"):  # what reads results is tested without it too, on other Pythons
+        import torch
+
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(tmp_path_factory.mktemp("image-cache"))
     yield
