@@ -1,7 +1,7 @@
 """Bytes held by PyTorch's allocator during a call, and after it."""
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from time import sleep
@@ -10,6 +10,10 @@ from typing import Any
 import torch
 from torch.autograd.profiler import profile
 
+from harness.errors import BadInput
+
+BLOCK_BYTES = {"cpu": 1, "cuda": 512}
+"""What an allocation is rounded up to a multiple of, by kind of device."""
 SETTLE_SECONDS = 0.005
 
 
@@ -122,9 +126,23 @@ def _cpu_peak(call: Callable[[], object]) -> AllocatorPeak:
     profiler = profile(profile_memory=True)
     with profiler:
         call()
-    assert profiler.kineto_results is not None
-    live = [0, *accumulate(nbytes for _, nbytes in changes(profiler.kineto_results.events(), torch.device("cpu")))]
+    live = [0, *accumulate(nbytes for _, nbytes in changes(events_of(profiler), torch.device("cpu")))]
     return AllocatorPeak(peak_bytes=max(live), left_bytes=live[-1])
+
+
+def events_of(profiler: profile) -> Sequence[Any]:
+    """What a profiler recorded, of torch's untyped ``_KinetoEvent``: nothing public tells of every allocation and when.
+
+    Raises:
+        BadInput: The installed torch keeps no such record.
+    """
+    results = getattr(profiler, "kineto_results", None)
+    if not hasattr(results, "events"):
+        raise BadInput(
+            f"torch {torch.__version__} has no torch.autograd.profiler.profile.kineto_results (every allocation and its "
+            "time), so memory cannot be measured on a CPU with it"
+        )
+    return results.events()
 
 
 def changes(events: Iterable[Any], device: torch.device) -> list[tuple[int, int]]:

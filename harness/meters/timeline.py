@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from harness.meters.allocator import backward_on_this_thread, changes, settle
+from harness.meters.allocator import backward_on_this_thread, changes, events_of, settle
 from harness.phases import listening
 
 CALL = "meta-gradient"
@@ -63,8 +63,7 @@ def record_timeline(call: Callable[[], object], device: torch.device, folder: Pa
             torch.cuda.synchronize(device)
     profiler.export_chrome_trace(str(folder / f"{stem}.profile.json.gz"))
     assert profiler.profiler is not None
-    assert profiler.profiler.kineto_results is not None
-    return recording(profiler.profiler.kineto_results.events(), device)
+    return recording(events_of(profiler.profiler), device)
 
 
 @contextmanager

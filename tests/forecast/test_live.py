@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from harness.forecast.kernels import argument_bytes, ask, takes_memory
+from harness.forecast.kernels import Taken, argument_bytes, ask, takes_memory
 from harness.forecast.live import A_NUMBER, Kernel, Like, Record, recording
+from harness.forecast.torch_private import FakeTensorMode
 from harness.phases import alike, phase
 
 VECTOR = Like((100,), (1,), torch.float32)
@@ -118,13 +118,13 @@ def test_loops_of_like_rounds_are_shortened_to_some_and_the_last() -> None:
 def test_a_kernels_scratch_is_what_it_allocates_itself() -> None:
     """Sorting 100 numbers returns 400 bytes of values and 800 of indices, and takes more while it runs."""
     kernel = Kernel(torch.ops.aten.sort.default, (VECTOR,), ())
-    assert ask([kernel], CPU)[kernel] >= 1200
+    assert ask([kernel], CPU)[kernel].peak_bytes >= 1200
 
 
 def test_a_number_is_a_tensor_while_its_kernel_runs() -> None:
     """12 bytes: it in double precision, and in the tensor's own."""
     kernel = Kernel(torch.ops.aten.mul.Tensor, (VECTOR, 2.0), ())
-    assert ask([kernel], CPU) == {kernel: 412}
+    assert ask([kernel], CPU) == {kernel: Taken(412, (400,))}
 
 
 def test_kernels_that_can_hold_nothing_are_not_asked() -> None:
@@ -140,4 +140,4 @@ def test_a_kernel_that_is_too_large_or_fails_has_no_answer() -> None:
     wrong = Kernel(torch.ops.aten.mm.default, (VECTOR, VECTOR), ())
     assert argument_bytes(huge) == 2 * 4 * 2**30
     assert huge not in ask([huge], CPU)
-    assert ask([wrong], CPU).get(wrong, 0) == 0
+    assert ask([wrong], CPU) == {}
