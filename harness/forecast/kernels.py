@@ -1,10 +1,10 @@
 """Memory that a kernel takes while it runs, asked of the kernel itself.
 
-Floating-point arguments are zeros. Whole numbers are more delicate: a kernel takes them for indices, offsets, pivots or
-the bytes of a workspace (``mkldnn_rnn_layer_backward``, ``_cudnn_rnn_backward``), and where they are not what it expects
-it may read where there is nothing, which ends the process. So those that another kernel made are made by that kernel,
-asked with arguments of its own by the same rule; those of the data are zeros, the first of whatever they index. A kernel
-whose whole numbers cannot be had so is not asked.
+Numbers of floating point are zeros, and square matrices identities, which can be factored. Whole numbers are more
+delicate: a kernel takes them for indices, offsets, pivots or the bytes of a workspace (``mkldnn_rnn_layer_backward``,
+``_cudnn_rnn_backward``), and where they are not what it expects it may read where there is nothing, which ends the
+process. So those that another kernel made are made by that kernel, asked by the same rule; those of the data are zeros,
+the first of whatever they index. A kernel whose whole numbers cannot be had so is not asked.
 """
 
 from bisect import bisect_left, bisect_right
@@ -103,8 +103,8 @@ class _Bench:
 
     def _tensor(self, like: Like, origin: Origin | None) -> Tensor:
         if origin is None or _leaves_unwritten(origin.kernel):
-            return torch.empty_strided(like.shape, like.stride, dtype=like.dtype, device=self.device).zero_()
-        made = self._whole_numbers(origin.kernel)[origin.index]
+            return _identity(torch.empty_strided(like.shape, like.stride, dtype=like.dtype, device=self.device))
+        made = self._whole_numbers(origin.kernel)[origin.index].clone()  # the kernel may write to it
         return made if like == origin.like else made.as_strided(like.shape, like.stride)
 
     def _whole_numbers(self, kernel: Kernel) -> dict[int, Tensor]:
@@ -115,6 +115,15 @@ class _Bench:
             returned = enumerate(tensors(kernel.operator(*arguments, **keywords)))
             self.made[kernel] = {index: each for index, each in returned if is_whole(each.dtype)}
         return self.made[kernel]
+
+
+def _identity(tensor: Tensor) -> Tensor:
+    """Zeros, with ones on the diagonals of square matrices of what are no whole numbers."""
+    tensor.zero_()
+    square = tensor.ndim > 1 and tensor.shape[-1] == tensor.shape[-2]
+    if square and all(tensor.stride()) and not is_whole(tensor.dtype):
+        tensor.diagonal(dim1=-2, dim2=-1).fill_(1)
+    return tensor
 
 
 def _leaves_unwritten(kernel: Kernel) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
@@ -10,7 +10,6 @@ from weakref import ref
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 
 from harness.forecast.torch_private import (
     DEVICE,
@@ -22,13 +21,23 @@ from harness.forecast.torch_private import (
     current_mode,
     fake,
     in_backward,
+    numbers_among,
     pytree,
     references,
 )
 from harness.meters.allocator import BLOCK_BYTES
 from harness.phases import listening, shortened
 
-_ADD, _ADD_IN_PLACE = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
+_aten = torch.ops.aten
+_ADD, _ADD_IN_PLACE = _aten.add.Tensor, _aten.add_.Tensor
+_WRITTEN_IN_PLACE = {
+    _aten.scatter.src: _aten.scatter_.src,
+    _aten.scatter_add.default: _aten.scatter_add_.default,
+    _aten.index_add.default: _aten.index_add_.default,
+}
+"""What autograd's formulas (of sort, max, gather, index_select, …) write into zeros of their own, and make anew where
+tensors are of a subclass, such as fake ones."""
+_ZEROS = {_aten.zeros.default, _aten.new_zeros.default, _aten.zeros_like.default}
 
 ROUNDS = 3
 """Rounds of a loop whose rounds hold the same."""
@@ -120,8 +129,7 @@ def recording(device_type: str, returned: Mapping[Kernel, Sizes] | None = None) 
     usual answer: an iteration has not converged, nothing is out of its range, a line search needs no further trial.
     """
     live = _Live(current_mode(), BLOCK_BYTES.get(device_type, 1), returned or {})
-    saving = saved_tensors_hooks(live.saved, lambda tensor: tensor) if device_type == "cpu" else nullcontext()
-    with listening(live.mark), shortened(ROUNDS), saving, live:
+    with listening(live.mark), shortened(ROUNDS), live:
         yield live.record
 
 
@@ -138,7 +146,8 @@ class _Live(TorchDispatchMode):
         self.calls = 0
         self.known: dict[int, Any] = {}
         self.origins: dict[int, Origin] = {}
-        self.numbers: list[Tensor] = []
+        self.zeros: int | None = None
+        self.numbered: tuple[ref[Tensor], list[str]] | None = None
         self.phases = [""]
 
     def mark(self, name: str, entered: bool) -> None:
@@ -155,22 +164,22 @@ class _Live(TorchDispatchMode):
         self._count_call()
         if func is VALUE:
             return False if args[0].dtype == torch.bool else A_NUMBER if args[0].is_floating_point() else 1
+        self._know_numbers()
         if func is _ADD and self.node_ended and self._accumulates(args[0]):
-            return self._accumulate(args)
+            return self._in_place(_ADD_IN_PLACE, func, args)
         self.node_ended = False
+        if func in _WRITTEN_IN_PLACE and in_backward() and self.zeros == id(args[0].untyped_storage()):
+            return self._in_place(_WRITTEN_IN_PLACE[func], func, args)
         if func not in LIFTS:
             args, kwargs = self._without_data((args, kwargs))
         kernel = Kernel(func, _outline(args), tuple((name, _outline(value)) for name, value in kwargs.items()))
-        given = list(tensors((args, tuple(kwargs.values()))))
-        for tensor in given:
-            self._know(tensor, 0)
-        if kernel not in self.record.origins:
-            self.record.origins[kernel] = tuple(self.origins.get(id(each.untyped_storage())) for each in given)
+        self._know_arguments(kernel, (args, tuple(kwargs.values())))
         before = self.live
         result = self._result(kernel, args, kwargs)
         self._know_result(kernel, list(tensors(result)))
         self._note(kernel, before, self.live - before)
-        self._know_numbers()
+        self.zeros = id(result.untyped_storage()) if func in _ZEROS else None
+        self.numbered = (ref(result), numbers_among(func, args)) if isinstance(result, Tensor) else None
         return result
 
     def _count_call(self) -> None:
@@ -178,17 +187,18 @@ class _Live(TorchDispatchMode):
         if self.calls > MOST_KERNELS:
             raise Endless(f"not at its end after {MOST_KERNELS:,} kernels, as where a loop waits for a value")
 
-    def saved(self, tensor: Tensor) -> Tensor:
-        """Autograd saves a tensor. Only here is a number seen that a kernel was given, and that is now held as one."""
-        if not isinstance(tensor, FakeTensor) and tensor.ndim == 0:
-            self.numbers.append(tensor)
-        return tensor
-
     def _know_numbers(self) -> None:
-        """Count the numbers saved for the kernel that has now run: while it ran they were a part of what it took."""
-        while self.numbers:
-            number = self.numbers.pop()
-            self._know(number, number.untyped_storage().nbytes())
+        """Count the numbers that autograd has saved, as tensors on the CPU, of those the last kernel was given.
+
+        It does so where no mode sees it; the node of the graph that holds them is there once the kernel has returned.
+        """
+        if self.numbered is None or self.block_bytes > 1:
+            return
+        (result, names), self.numbered = self.numbered, None
+        node = getattr(result(), "grad_fn", None) if names else None
+        for number in (getattr(node, f"_saved_{name}", None) for name in names if node):
+            if isinstance(number, Tensor) and not isinstance(number, FakeTensor):
+                self._know(number, number.untyped_storage().nbytes())
 
     def _without_data(self, given: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
         """The arguments, with tensors that a part of the computation holds itself, its constants, as fake ones.
@@ -242,16 +252,24 @@ class _Live(TorchDispatchMode):
             and references(first) <= self.sole_references
         )
 
-    def _accumulate(self, args: Any) -> Tensor:
-        """The sum of two cotangents, as it is with data: in the memory of the first.
+    def _in_place(self, operator: Any, func: Any, args: Any) -> Tensor:
+        """A result that with data is written into the first argument, as sums of cotangents are.
 
-        The engine does not write into tensors of a subclass, such as fake ones, but makes a third. The first is gone
+        The engine does not write into tensors of a subclass, such as fake ones, but makes another. The first is gone
         as soon as this returns.
         """
-        self._note(Kernel(_ADD_IN_PLACE, tuple(map(_outline, args)), ()), self.live, 0)
-        result: Tensor = _ADD(*args)
+        kernel = Kernel(operator, tuple(map(_outline, args)), ())
+        self._know_arguments(kernel, args)
+        self._note(kernel, self.live, 0)
+        result: Tensor = func(*args)
         self._know(result, result.untyped_storage().nbytes())
         return result
+
+    def _know_arguments(self, kernel: Kernel, given: Any) -> None:
+        for tensor in tensors(given):
+            self._know(tensor, 0)
+        if kernel not in self.record.origins:
+            self.record.origins[kernel] = tuple(self.origins.get(id(t.untyped_storage())) for t in tensors(given))
 
     def _know_result(self, kernel: Kernel, results: list[Tensor]) -> None:
         """Count what a kernel returned: as large as it is known to be, or else as it seems."""

@@ -121,7 +121,8 @@ class Rehearsals:
         """A run at ``steps``, and another where its kernels return more or less than tensors without data told."""
         cell = self.cell.model_copy(update={"steps": steps})
         run = rehearse(cell, self._returned)
-        differing = {kernel: sizes for kernel, sizes in self._ask(run).items() if run.record.returned[kernel] != sizes}
+        told, asked = run.record.returned, self._ask(run)
+        differing = {kernel: sizes for kernel, sizes in asked.items() if told.get(kernel, sizes) != sizes}
         if differing:
             self._returned |= differing
             run = rehearse(cell, self._returned)

@@ -5,6 +5,7 @@ Importing this looks every one of them up. Where the installed PyTorch lacks one
 which: forecasts then have it for their reason, and what is measured is measured without them.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -110,3 +111,11 @@ def references(tensor: Tensor) -> int:
 def returns_views(operator: Any) -> bool:
     """Whether an operator returns its arguments seen in another way, and so holds nothing of its own."""
     return any(r.alias_info is not None and not r.alias_info.is_write for r in operator._schema.returns)
+
+
+def numbers_among(operator: Any, given: Sequence[Any]) -> list[str]:
+    """Names of the arguments that are numbers where the operator takes a tensor: on their way they were made one."""
+    if not any(isinstance(each, int | float) for each in given):
+        return []
+    named = zip(operator._schema.arguments, given, strict=False)
+    return [each.name for each, value in named if isinstance(value, int | float) and str(each.type) == "Tensor"]
