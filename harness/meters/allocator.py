@@ -21,8 +21,8 @@ OUTSIDE = {
 }
 """Kernels that take more than some kilobytes from the system itself, past a CPU's allocator, while they run.
 
-As seen with ``malloc`` counted: oneDNN's LSTM 80 kB a thread, MKL's FFT of a prime length some times its data, ``topk`` 16
-bytes a number.
+As seen with ``malloc`` counted: oneDNN's LSTM 80 kB a thread, MKL's FFT of a prime length some times its data,
+``topk`` 16 bytes a number.
 """
 
 
