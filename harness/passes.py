@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 
 from harness.cell import Cell
-from harness.meters.allocator import allocator_memory
+from harness.meters.allocator import allocator_memory, allocator_peak
 from harness.meters.clock import time_samples
 from harness.meters.conditions import cpu_times, load_average
 from harness.meters.energy import call_energy
@@ -51,6 +51,7 @@ def memory(call: Call, device: torch.device) -> Found:
     if nvml:
         torch.cuda.empty_cache()
     before = nvml.device_used_bytes() if nvml else None
+    _acquaint(call, device)
     found = allocator_memory(call, device)
     driver: dict[str, Reading[float]] = {}
     if nvml and before:
@@ -66,7 +67,22 @@ def memory(call: Call, device: torch.device) -> Found:
         "alloc_retries": found.first.alloc_retries,
     }
     metrics = {name: [float(value)] for name, value in counts.items() if value is not None}
-    return Found.of(driver, {**metrics, "retained_bytes": [float(each) for each in found.retained_bytes]})
+    metrics["retained_bytes"] = [float(each) for each in found.retained_bytes]
+    notes = {"peak_bytes": _LESS.format(", ".join(found.first.outside))} if found.first.outside else {}
+    told = Found.of(driver, metrics)
+    return Found(told.metrics, told.notes | notes)
+
+
+_LESS = "without what {} take from the system itself while they run; rss_peak_bytes has it"
+
+
+def _acquaint(call: Call, device: torch.device) -> None:
+    """Let a CPU's meter see a call that is not measured: it knows a release only of what it saw allocated.
+
+    Otherwise what the call before kept for this one to replace, such as parameters in a cache, would count on top.
+    """
+    if device.type == "cpu":
+        allocator_peak(call, device)
 
 
 def _growth(before: Reading[int], after: Reading[int]) -> Reading[float]:
@@ -149,5 +165,6 @@ def energy(call: Call, device: torch.device, seconds: float, max_seconds: float)
 
 def trace(cell: Cell, call: Call, device: torch.device, folder: Path) -> None:
     """Leave the memory timeline of one call in ``folder``, with the profiler's trace and the allocator's history."""
+    _acquaint(call, device)
     found = record_timeline(call, device, folder, cell.key)
     Timeline.of(cell, found.seconds, found.live_bytes, found.phases).write(folder, cell.key)

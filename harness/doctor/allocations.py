@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.doctor.finding import Finding
-from harness.forecast.live import BLOCK_BYTES
-from harness.meters.allocator import AllocatorMemory, AllocatorPeak, allocator_memory, allocator_peak
+from harness.meters.allocator import BLOCK_BYTES, AllocatorMemory, AllocatorPeak, allocator_memory, allocator_peak
 
 Call: TypeAlias = Callable[[], object]
 

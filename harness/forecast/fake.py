@@ -1,19 +1,18 @@
 """One meta-gradient of a cell, run on tensors without data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils import _pytree as pytree
 
 from harness.bilevel import Task
 from harness.cell import Cell
 from harness.estimators import Estimator
-from harness.forecast.live import BLOCK_BYTES, Record, recording
-from harness.meters.allocator import backward_on_this_thread
+from harness.forecast.live import Kernel, Record, Sizes, recording
+from harness.forecast.torch_private import FakeTensorMode, pytree
+from harness.meters.allocator import BLOCK_BYTES, backward_on_this_thread
 from harness.pytree import Params
 from harness.worker import build_estimator, build_problem
 
@@ -30,10 +29,14 @@ class Rehearsal:
     """θ and the tasks' data, which are there before."""
 
 
-def rehearse(cell: Cell) -> Rehearsal:
+def rehearse(cell: Cell, returned: Mapping[Kernel, Sizes]) -> Rehearsal:
     """Run the cell's meta-gradient without computing it: every tensor has a shape and no values.
 
     The run is on the cell's kind of device where this machine has one, and otherwise stands in on the CPU.
+
+    Args:
+        cell: What to compute.
+        returned: Bytes that kernels are known to return.
     """
     estimator, kind = build_estimator(cell), torch.device(cell.device).type
     device = cell.device if kind == "cpu" or torch.cuda.is_available() else "cpu"
@@ -45,7 +48,7 @@ def rehearse(cell: Cell) -> Rehearsal:
     with FakeTensorMode(allow_non_fake_inputs=True), backward_on_this_thread():
         theta = _hollow(theta, device)
         tasks = [Task(_hollow(task.support, device), _hollow(task.query, device)) for task in tasks]
-        with recording(kind) as record:
+        with recording(kind, returned) as record:
             estimator.meta_gradients(problem, tasks, theta)
     return Rehearsal(record, baseline_bytes)
 

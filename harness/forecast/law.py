@@ -83,7 +83,7 @@ class Law:
 
     def peak_bytes(self, variables: Variables) -> int:
         """The peak."""
-        return round(max(self.lines(variables).values()))
+        return round(max(self.lines(variables).values(), default=0))
 
     def holds(self, variables: Variables, record: Record) -> bool:
         """Whether the run at ``variables`` went as the law says, at every site that may be the peak's at many steps.
@@ -93,14 +93,14 @@ class Law:
         lines = self.lines(variables)
         seen = {site: before + self.kernels[site[1]] for site, before in record.before.items()}
         growing = [nbytes for site, nbytes in seen.items() if len(set(self.sites.get(site, ()))) != 1]
-        peak = max(growing, default=max(seen.values()))
+        peak = max(growing or seen.values(), default=0)
         near = {site: nbytes for site, nbytes in seen.items() if nbytes > peak / 2}
         return all(abs(lines.get(site, 0) - nbytes) <= TOLERANCE * peak for site, nbytes in near.items())
 
 
 def peak_of(record: Record, kernels: dict[Kernel, int]) -> int:
     """Highest number of bytes live in one run."""
-    return max(before + kernels[kernel] for (_, kernel), before in record.before.items())
+    return max((before + kernels[kernel] for (_, kernel), before in record.before.items()), default=0)
 
 
 def _design(rows: list[Variables]) -> NDArray[np.float64]:

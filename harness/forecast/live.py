@@ -1,7 +1,7 @@
 """Bytes live at each kernel of a computation that holds no data."""
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,27 +10,42 @@ from weakref import ref
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_invocation_manager
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import (
-    TorchDispatchMode,
-    _get_current_dispatch_mode,  # pyright: ignore[reportPrivateUsage]  (no public function tells)
-)
 
+from harness.forecast.torch_private import (
+    DEVICE,
+    LIFTS,
+    VALUE,
+    FakeTensor,
+    FakeTensorMode,
+    TorchDispatchMode,
+    current_mode,
+    fake,
+    in_backward,
+    numbers_among,
+    pytree,
+    references,
+)
+from harness.meters.allocator import BLOCK_BYTES
 from harness.phases import listening, shortened
 
-_ADD, _ADD_IN_PLACE = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
-_DEVICE = torch.ops.prim.device.default
-_LIFTS = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift_fresh_copy.default)
-"""How a tensor that is written out in code enters a mode."""
+_aten = torch.ops.aten
+_ADD, _ADD_IN_PLACE = _aten.add.Tensor, _aten.add_.Tensor
+_WRITTEN_IN_PLACE = {
+    _aten.scatter.src: _aten.scatter_.src,
+    _aten.scatter_add.default: _aten.scatter_add_.default,
+    _aten.index_add.default: _aten.index_add_.default,
+}
+"""What autograd's formulas (of sort, max, gather, index_select, …) write into zeros of their own, and make anew where
+tensors are of a subclass, such as fake ones."""
+_ZEROS = {_aten.zeros.default, _aten.new_zeros.default, _aten.zeros_like.default}
 
 ROUNDS = 3
 """Rounds of a loop whose rounds hold the same."""
 
 A_NUMBER = 3.0
 """What stands for a number nobody knows: not 1, which kernels multiply by without holding anything."""
-BLOCK_BYTES = {"cpu": 1, "cuda": 512}
-"""What an allocation is rounded up to a multiple of, by kind of device."""
+MOST_KERNELS = 1_000_000
+"""Most kernels called in a run, some tens of seconds: a loop that waits for a value may never see it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,21 @@ Site: TypeAlias = tuple[str, Kernel]
 """Where memory is held: a phase of the estimator, and a kernel in it."""
 
 
+Sizes: TypeAlias = tuple[int, ...]
+"""Bytes of each tensor that a kernel returned; 0 of one in memory that was there before."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a tensor."""
+
+    kernel: Kernel
+    index: int
+    """Which of the tensors it returned."""
+    like: Like
+    """That tensor. What is made of it may be a view."""
+
+
 @dataclass
 class Record:
     """What a computation held and where."""
@@ -72,33 +102,52 @@ class Record:
     """Most bytes live when the kernel was called."""
     growth: dict[Kernel, int] = field(default_factory=dict)
     """Bytes of the tensors it returned that were not there before."""
+    returned: dict[Kernel, Sizes] = field(default_factory=dict)
+    origins: dict[Kernel, tuple[Origin | None, ...]] = field(default_factory=dict)
+    """What made the kernel's arguments, by position among its tensors; ``None`` for one of the data or of θ, and for
+    any but whole numbers."""
+
+
+class Endless(Exception):
+    """A computation without data that does not come to its end."""
 
 
 @contextmanager
-def recording(device_type: str) -> Generator[Record]:
+def recording(device_type: str, returned: Mapping[Kernel, Sizes] | None = None) -> Generator[Record]:
     """Record the bytes live at each kernel called within the block; what is there before does not count.
+
+    Args:
+        device_type: The kind of device whose memory is meant.
+        returned: What kernels are known to return on it. Tensors without data do not tell the size of a workspace that
+            one kernel leaves for another.
+
+    Raises:
+        Endless: Within the block, once more than :data:`MOST_KERNELS` have been called.
 
     To be entered within a ``FakeTensorMode``. Nothing has a value there, so a truth that is read back from the device
     is False, a whole number 1 and any other :data:`A_NUMBER`. The harness's own code asks in such a way that no is the
     usual answer: an iteration has not converged, nothing is out of its range, a line search needs no further trial.
     """
-    mode = _get_current_dispatch_mode()
-    assert isinstance(mode, FakeTensorMode)
-    live = _Live(mode, BLOCK_BYTES.get(device_type, 1), _sole_references())
+    live = _Live(current_mode(), BLOCK_BYTES.get(device_type, 1), returned or {})
     with listening(live.mark), shortened(ROUNDS), live:
         yield live.record
 
 
 class _Live(TorchDispatchMode):
-    def __init__(self, mode: FakeTensorMode, block_bytes: int, sole_references: int) -> None:
+    def __init__(self, mode: FakeTensorMode, block_bytes: int, returned: Mapping[Kernel, Sizes]) -> None:
         super().__init__()
         self.mode = mode
-        self.sole_references = sole_references
+        self.sole_references = _sole_references()
         self.record = Record()
         self.node_ended = False
         self.block_bytes = block_bytes
+        self.returned = returned
         self.live = 0
+        self.calls = 0
         self.known: dict[int, Any] = {}
+        self.origins: dict[int, Origin] = {}
+        self.zeros: int | None = None
+        self.numbered: tuple[ref[Tensor], list[str]] | None = None
         self.phases = [""]
 
     def mark(self, name: str, entered: bool) -> None:
@@ -109,42 +158,66 @@ class _Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is _DEVICE:
+        if func is DEVICE:
             self.node_ended = True  # the engine asks after each node for the devices of what it returned
             return args[0].fake_device if isinstance(args[0], FakeTensor) else func(*args, **kwargs)
-        if func is torch.ops.aten._local_scalar_dense.default:
+        self._count_call()
+        if func is VALUE:
             return False if args[0].dtype == torch.bool else A_NUMBER if args[0].is_floating_point() else 1
+        self._know_numbers()
         if func is _ADD and self.node_ended and self._accumulates(args[0]):
-            return self._accumulate(args)
+            return self._in_place(_ADD_IN_PLACE, func, args)
         self.node_ended = False
-        if func not in _LIFTS:
+        if func in _WRITTEN_IN_PLACE and in_backward() and self.zeros == id(args[0].untyped_storage()):
+            return self._in_place(_WRITTEN_IN_PLACE[func], func, args)
+        if func not in LIFTS:
             args, kwargs = self._without_data((args, kwargs))
         kernel = Kernel(func, _outline(args), tuple((name, _outline(value)) for name, value in kwargs.items()))
-        for tensor in _tensors((args, tuple(kwargs.values()))):
-            self._know(tensor, counted=False)
+        self._know_arguments(kernel, (args, tuple(kwargs.values())))
         before = self.live
         result = self._result(kernel, args, kwargs)
-        for tensor in _tensors(result):
-            self._know(tensor, counted=True)
+        self._know_result(kernel, list(tensors(result)))
         self._note(kernel, before, self.live - before)
+        self.zeros = id(result.untyped_storage()) if func in _ZEROS else None
+        self.numbered = (ref(result), numbers_among(func, args)) if isinstance(result, Tensor) else None
         return result
+
+    def _count_call(self) -> None:
+        self.calls += 1
+        if self.calls > MOST_KERNELS:
+            raise Endless(f"not at its end after {MOST_KERNELS:,} kernels, as where a loop waits for a value")
+
+    def _know_numbers(self) -> None:
+        """Count the numbers that autograd has saved, as tensors on the CPU, of those the last kernel was given.
+
+        It does so where no mode sees it; the node of the graph that holds them is there once the kernel has returned.
+        """
+        if self.numbered is None or self.block_bytes > 1:
+            return
+        (result, names), self.numbered = self.numbered, None
+        node = getattr(result(), "grad_fn", None) if names else None
+        for number in (getattr(node, f"_saved_{name}", None) for name in names if node):
+            if isinstance(number, Tensor) and not isinstance(number, FakeTensor):
+                self._know(number, number.untyped_storage().nbytes())
 
     def _without_data(self, given: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
         """The arguments, with tensors that a part of the computation holds itself, its constants, as fake ones.
 
         The mode would make them so within the kernel, and views of what it made would pass for new memory.
         """
-        if all(isinstance(tensor, FakeTensor) for tensor in _tensors((given[0], tuple(given[1].values())))):
+        if all(isinstance(tensor, FakeTensor) for tensor in tensors((given[0], tuple(given[1].values())))):
             return given
+        return pytree.tree_map_only(Tensor, self._hollow, given)
 
-        def hollow(tensor: Tensor) -> Tensor:
-            return tensor if isinstance(tensor, FakeTensor) else self.mode.from_tensor(tensor)
-
-        return pytree.tree_map_only(Tensor, hollow, given)
+    def _hollow(self, tensor: Tensor) -> Tensor:
+        if isinstance(tensor, FakeTensor):
+            return tensor
+        self._know(tensor, 0)
+        return self.mode.from_tensor(tensor)
 
     def _result(self, kernel: Kernel, args: Any, kwargs: Any) -> Any:
         """What the kernel returns. Where it once returned new tensors, more of those, for a seventh of the time."""
-        fakes = [tensor for tensor in _tensors((args, tuple(kwargs.values()))) if isinstance(tensor, FakeTensor)]
+        fakes = [tensor for tensor in tensors((args, tuple(kwargs.values()))) if isinstance(tensor, FakeTensor)]
         call = kernel, tuple(tensor.fake_device for tensor in fakes)
         returned = _returned.get(call)
         if returned is not None:
@@ -156,14 +229,14 @@ class _Live(TorchDispatchMode):
 
     def _is_new(self, result: Any, device: torch.device) -> bool:
         """Whether all that was returned are tensors on ``device`` that fill storages of their own."""
-        tensors = list(result) if isinstance(result, tuple) else [result]
+        results = list(result) if isinstance(result, tuple) else [result]
         return all(
             isinstance(tensor, FakeTensor)
             and tensor.fake_device == device
             and tensor.untyped_storage().nbytes() == _outline(tensor).nbytes
             and id(tensor.untyped_storage()) not in self.known
-            for tensor in tensors
-        ) and len({id(tensor.untyped_storage()) for tensor in tensors}) == len(tensors)
+            for tensor in results
+        ) and len({id(tensor.untyped_storage()) for tensor in results}) == len(results)
 
     def _note(self, kernel: Kernel, before: int, growth: int) -> None:
         site, record = (self.phases[-1], kernel), self.record
@@ -173,37 +246,60 @@ class _Live(TorchDispatchMode):
     def _accumulates(self, first: Any) -> bool:
         """Whether a sum is the engine's own, of cotangents, and it holds the only reference to the first of them."""
         return (
-            _in_backward()
+            in_backward()
             and not torch.is_grad_enabled()
             and isinstance(first, Tensor)
-            and _references(first) <= self.sole_references
+            and references(first) <= self.sole_references
         )
 
-    def _accumulate(self, args: Any) -> Tensor:
-        """The sum of two cotangents, as it is with data: in the memory of the first.
+    def _in_place(self, operator: Any, func: Any, args: Any) -> Tensor:
+        """A result that with data is written into the first argument, as sums of cotangents are.
 
-        The engine does not write into tensors of a subclass, such as fake ones, but makes a third. The first is gone
+        The engine does not write into tensors of a subclass, such as fake ones, but makes another. The first is gone
         as soon as this returns.
         """
-        self._note(Kernel(_ADD_IN_PLACE, tuple(map(_outline, args)), ()), self.live, 0)
-        result = _ADD(*args)
-        self._know(result, counted=True)
+        kernel = Kernel(operator, tuple(map(_outline, args)), ())
+        self._know_arguments(kernel, args)
+        self._note(kernel, self.live, 0)
+        result: Tensor = func(*args)
+        self._know(result, result.untyped_storage().nbytes())
         return result
 
-    def _know(self, tensor: Tensor, *, counted: bool) -> None:
-        """Count the tensor's storage until it is gone, unless it has been seen before."""
+    def _know_arguments(self, kernel: Kernel, given: Any) -> None:
+        for tensor in tensors(given):
+            self._know(tensor, 0)
+        if kernel not in self.record.origins:
+            self.record.origins[kernel] = tuple(self.origins.get(id(t.untyped_storage())) for t in tensors(given))
+
+    def _know_result(self, kernel: Kernel, results: list[Tensor]) -> None:
+        """Count what a kernel returned: as large as it is known to be, or else as it seems."""
+        known = self.returned.get(kernel, ())
+        nbytes = known if len(known) == len(results) else [tensor.untyped_storage().nbytes() for tensor in results]
+        new = [self._know(tensor, size) for tensor, size in zip(results, nbytes, strict=True)]
+        for index, tensor in enumerate(results):
+            if new[index] and is_whole(tensor.dtype):
+                self.origins[id(tensor.untyped_storage())] = Origin(kernel, index, _outline(tensor))
+        if kernel not in self.record.returned:
+            self.record.returned[kernel] = tuple(
+                size if is_new else 0 for size, is_new in zip(nbytes, new, strict=True)
+            )
+
+    def _know(self, tensor: Tensor, nbytes: int) -> bool:
+        """Count so many bytes until the tensor's storage is gone, unless it is known already."""
         storage = tensor.untyped_storage()
         key = id(storage)
         if key in self.known:
-            return
-        nbytes = -(-storage.nbytes() // self.block_bytes) * self.block_bytes if counted else 0
-        self.live += nbytes
+            return False
+        rounded = -(-nbytes // self.block_bytes) * self.block_bytes
+        self.live += rounded
 
         def gone(_: object) -> None:
-            self.live -= nbytes
+            self.live -= rounded
             del self.known[key]
+            self.origins.pop(key, None)
 
         self.known[key] = ref(storage, gone)
+        return True
 
 
 _returned: dict[tuple[Kernel, tuple[torch.device, ...]], tuple[Any, torch.device]] = {}
@@ -213,20 +309,7 @@ _returned: dict[tuple[Kernel, tuple[torch.device, ...]], tuple[Any, torch.device
 def _new(outline: Any, device: torch.device, mode: FakeTensorMode) -> Any:
     if isinstance(outline, tuple):
         return tuple(_new(each, device, mode) for each in outline)
-    with in_kernel_invocation_manager(mode):
-        shape = torch.empty_strided(outline.shape, outline.stride, dtype=outline.dtype, device="meta")
-    return FakeTensor(mode, shape, device)
-
-
-def _in_backward() -> bool:
-    return torch._C._current_graph_task_id() != -1  # pyright: ignore[reportPrivateUsage]  (no public function tells)
-
-
-def _references(tensor: Tensor) -> int:
-    """References to the tensor and to its storage, as C++ counts them; no public function tells."""
-    storage = tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
-    of_tensor = tensor._use_count()  # pyright: ignore[reportAttributeAccessIssue]  (missing in torch's stub)
-    return torch._C._storage_Use_Count(storage) + of_tensor  # pyright: ignore[reportPrivateUsage]
+    return fake(mode, outline.shape, outline.stride, outline.dtype, device)
 
 
 @cache
@@ -237,7 +320,7 @@ def _sole_references() -> int:
     class Counting(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func is _ADD:
-                counted.append(_references(args[0]))
+                counted.append(references(args[0]))
             return func(*args, **(kwargs or {}))
 
     with torch.enable_grad():
@@ -258,9 +341,15 @@ def _outline(value: Any) -> Any:
     return None if isinstance(value, torch.Generator) else value
 
 
-def _tensors(value: Any) -> Generator[Tensor]:
+def is_whole(dtype: torch.dtype) -> bool:
+    """Whether it is of whole numbers; a truth value is none."""
+    return not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
+
+
+def tensors(value: Any) -> Generator[Tensor]:
+    """The tensors in nested lists and tuples."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _tensors(each)
+            yield from tensors(each)

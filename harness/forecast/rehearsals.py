@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 
 from harness.cell import Cell
-from harness.errors import first_line
+from harness.errors import BadInput, first_line
 from harness.forecast import law
 from harness.forecast.fake import Rehearsal, rehearse
 from harness.forecast.kernels import ask, takes_memory
 from harness.forecast.law import Law, Samples, Variables
-from harness.forecast.live import Kernel
+from harness.forecast.live import Kernel, Sizes
 from harness.forecast.result import Forecast
 from harness.worker import build_estimator
 
@@ -43,6 +44,7 @@ class Rehearsals:
         self._scratch = scratch
         self._runs: dict[int, Rehearsal] = {}
         self._kernels: dict[Kernel, int] = {}
+        self._returned: dict[Kernel, Sizes] = {}
         self._without_scratch = False
 
     def forecast(self, steps: int) -> Forecast:
@@ -51,7 +53,7 @@ class Rehearsals:
         try:
             torch.set_num_threads(self.cell.threads)
             return self._forecast(steps)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Forecast(None, reason=f"{type(error).__name__}: {first_line(error)}")
         finally:
             torch.set_num_threads(threads)
@@ -104,18 +106,35 @@ class Rehearsals:
         return self._law.holds(self._variables(check), run.record)
 
     def _variables(self, steps: int) -> Variables:
-        return build_estimator(self.cell.model_copy(update={"steps": steps})).memory_variables(steps)
+        estimator = build_estimator(self.cell.model_copy(update={"steps": steps}))
+        found: Any = estimator.memory_variables(steps)
+        if not isinstance(found, tuple) or not all(isinstance(each, int) for each in found):
+            raise BadInput(f"memory_variables({steps}) of {type(estimator).__name__}: not a tuple of whole numbers")
+        return found
 
     def _run(self, steps: int) -> Rehearsal:
         if steps not in self._runs:
-            self._runs[steps] = run = rehearse(self.cell.model_copy(update={"steps": steps}))
-            self._ask(run)
+            self._runs[steps] = self._rehearsed(steps)
         return self._runs[steps]
 
-    def _ask(self, run: Rehearsal) -> None:
-        """Find out what the run's kernels take themselves."""
-        device = torch.device(self.cell.device)
+    def _rehearsed(self, steps: int) -> Rehearsal:
+        """A run at ``steps``, and another where its kernels return more or less than tensors without data told."""
+        cell = self.cell.model_copy(update={"steps": steps})
+        run = rehearse(cell, self._returned)
+        told, asked = run.record.returned, self._ask(run)
+        differing = {kernel: sizes for kernel, sizes in asked.items() if told.get(kernel, sizes) != sizes}
+        if differing:
+            self._returned |= differing
+            run = rehearse(cell, self._returned)
+            self._ask(run)
+        return run
+
+    def _ask(self, run: Rehearsal) -> dict[Kernel, Sizes]:
+        """Find out what the run's kernels take themselves, and return."""
+        device, record = torch.device(self.cell.device), run.record
         at_hand = self._scratch and (device.type == "cpu" or torch.cuda.is_available())
-        asked = ask(run.record.growth, device) if at_hand else {}
-        self._kernels |= {kernel: asked.get(kernel, growth) for kernel, growth in run.record.growth.items()}
-        self._without_scratch |= any(takes_memory(kernel) and kernel not in asked for kernel in run.record.growth)
+        asked = ask(record.growth, device, record.origins) if at_hand else {}
+        peaks = {kernel: taken.peak_bytes for kernel, taken in asked.items()}
+        self._kernels |= {kernel: peaks.get(kernel, growth) for kernel, growth in record.growth.items()}
+        self._without_scratch |= any(takes_memory(kernel) and kernel not in asked for kernel in record.growth)
+        return {kernel: taken.returned for kernel, taken in asked.items()}

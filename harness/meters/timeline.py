@@ -10,7 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from harness.files import make_folder
-from harness.meters.allocator import backward_on_this_thread, changes, settle
+from harness.meters.allocator import backward_on_this_thread, changes, events_of, settle
 from harness.phases import listening
 
 CALL = "meta-gradient"
@@ -69,8 +69,7 @@ def record_timeline(call: Callable[[], object], device: torch.device, folder: Pa
             torch.cuda.synchronize(device)
     profiler.export_chrome_trace(str(folder / f"{stem}{_PROFILE}"))
     assert profiler.profiler is not None
-    assert profiler.profiler.kineto_results is not None
-    return recording(profiler.profiler.kineto_results.events(), device)
+    return recording(events_of(profiler.profiler), device)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Estimators that the forecast has never seen: right where they can be run without data, and a reason elsewhere."""
 
+import sys
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -32,9 +34,33 @@ class Planted(Estimator):
                 kept = [torch.zeros(4 if torch._C._is_multithreading_enabled() else 3)]  # pyright: ignore[reportPrivateUsage]
             case "values":
                 kept = [torch.from_numpy(theta.numpy()).clone()]
+            case "nothing":
+                return None  # type: ignore[return-value]  (what the test is about)
+            case "exits":
+                sys.exit(3)
+            case "waits":
+                kept = []
+                while float(theta.sum()) > 0:
+                    kept = [theta]
             case _:
                 raise ValueError("cannot\nat all")
         return Estimate(theta.clone(), theta.sum(), Diagnostics(objective, theta, lr, len(kept)))
+
+
+@dataclass(frozen=True)
+class Rubbish(Estimator):
+    """Computes nothing, and says ``said`` of what memory depends on."""
+
+    said: Any = ()
+
+    def meta_gradients(self, problem: object, tasks: object, theta: object) -> Any:
+        return "rubbish"
+
+    def estimate(self, objective: Objective, lr: float) -> Estimate:
+        raise NotImplementedError
+
+    def memory_variables(self, steps: int) -> Any:
+        return self.said
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +105,18 @@ def test_backward_passes_release_what_they_held_before_anyone_counts() -> None:
     assert result.peak_bytes == 2 * vector + 4 * number  # θ flat, the estimate; three numbers, the loss
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("broken", "ValueError: cannot"), ("values", "")])
-def test_what_cannot_be_run_without_data_has_a_reason(kind: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("broken", "ValueError: cannot"),
+        ("values", ""),
+        ("nothing", "AttributeError: "),
+        ("exits", "SystemExit: 3"),
+        ("waits", "Endless: not at its end after 20,000 kernels"),
+    ],
+)
+def test_what_cannot_be_run_without_data_has_a_reason(kind: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.forecast.live.MOST_KERNELS", 20_000)
     broken, sound = cell("linear", "planted", 3, {"kind": kind}), cell("linear", "fomaml", 3)
     first, second = forecast([broken, sound])
     assert first.peak_bytes is None
@@ -88,6 +124,21 @@ def test_what_cannot_be_run_without_data_has_a_reason(kind: str, reason: str) ->
     assert first.reason.startswith(reason)
     assert "\n" not in first.reason
     assert second.reason is None
+
+
+@pytest.mark.parametrize("said", [None, "K", [1], ("K",), (1.5,), 3])
+def test_rubbish_that_memory_is_said_to_depend_on_is_named(said: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ESTIMATORS._targets, "rubbish", lambda **own: Rubbish(said=said, **own))  # pyright: ignore[reportPrivateUsage]
+    result = only(cell("linear", "rubbish", 5))
+    assert result.peak_bytes is None
+    assert result.reason == "BadInput: memory_variables(5) of Rubbish: not a tuple of whole numbers"
+
+
+def test_what_computes_nothing_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ESTIMATORS._targets, "rubbish", Rubbish)  # pyright: ignore[reportPrivateUsage]
+    assert [result.peak_bytes for result in forecast([cell("linear", "rubbish", steps) for steps in (1, 3, 64)])] == [
+        0
+    ] * 3
 
 
 def test_a_part_that_is_not_there_has_a_reason() -> None:
