@@ -12,6 +12,7 @@ from harness.report.settings import Setting
 from harness.report.style import Styles
 from harness.report.tables import Row, Table, title
 from harness.report.words import error as written_error
+from harness.report.words import names
 from harness.units import quantity, scale
 
 TIME, MEMORY = "wall_seconds", "peak_bytes"
@@ -162,16 +163,16 @@ def _note(pool: Sequence[Candidate], metric: str | None) -> str:
 
 
 def _texts(each: Candidate, there: Sequence[Candidate], best: Sequence[Candidate], metric: str | None) -> list[str]:
-    winners = ", ".join(other.label for other in there if other.beats(each))
+    winners = [other.label for other in there if other.beats(each)]
     rivals = [other for other in there if other is not each and not other.doubt]
     if each.doubt:
         verdict = f"not compared: {each.doubt}"
     elif not rivals:
         verdict = "none to compare with"
     elif metric:
-        verdict = "Pareto-optimal" if each in best else f"beaten by {winners}"
+        verdict = "Pareto-optimal" if each in best else f"beaten by {names(winners)}"
     else:
-        verdict = "none costs less" if each in best else f"costs more than {winners}"
+        verdict = "none costs less" if each in best else f"costs more than {names(winners)}"
     costs = [_time(each), quantity(each.peak_bytes, METRICS[MEMORY].unit)]
     return [each.label, *costs, "not measured" if each.error is None else written_error(each.error), verdict]
 

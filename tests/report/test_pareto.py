@@ -128,7 +128,7 @@ def test_without_errors_nobody_is_beaten_and_what_is_compared_is_said() -> None:
     assert chart is not None
     assert table.headers[-2:] == ["error", "in time and memory alone"]
     assert [row.texts[-2:] for row in table.rows] == [
-        ["not measured", "costs more than FOMAML, iMAML"],
+        ["not measured", "costs more than FOMAML and iMAML"],
         ["not measured", "none costs less"],
         ["not measured", "none costs less"],
     ]
