@@ -7,11 +7,14 @@ from pathlib import Path
 from shlex import quote
 
 from harness.cell import Measurement, Part
+from harness.checks import LONGEST_TEXT
 from harness.compare.confirm import DETECT, LOOKS, Decision, Pair, required_processes
 from harness.compare.finding import TIMES, Comparison, Finding, ordered
 from harness.compare.processes import fastest_call, time_metric, timed
 from harness.compare.times import Times, process_spreads
+from harness.errors import BadInput
 from harness.statistics import Verdict
+from harness.suite_schema import MOST_TABLES
 from harness.text import one_line
 
 MIN_SECONDS, MAX_SECONDS = 0.2, 0.5
@@ -81,9 +84,17 @@ class Suspects:
 
     @classmethod
     def of(cls, comparison: Comparison) -> "Suspects":
-        """All of them, the worst first."""
+        """All of them, the worst first.
+
+        Raises:
+            BadInput: They are too many for a suite.
+        """
         found = [each for each in comparison.findings if is_suspect(each)]
-        return cls({f"{place}. {each.name}": each for place, each in enumerate(found, start=1)})
+        if len(found) > MOST_TABLES["study"]:
+            raise BadInput(
+                f"--confirm: {len(found):,} times are suspect, more than a suite may hold; compare fewer cells"
+            )
+        return cls({_label(place, each.name): each for place, each in enumerate(found, start=1)})
 
     def suite(self) -> str:
         """The suite that measures the time of each, and nothing else."""
@@ -144,9 +155,14 @@ def _decided(finding: Finding, decision: Decision | None, runs: Path) -> Finding
     )
 
 
+def _label(place: int, name: str) -> str:
+    """A label of its own, no longer than one may be, and without fields that a suite would fill in."""
+    return f"{place}. {name}".translate({ord("{"): "(", ord("}"): ")"})[:LONGEST_TEXT]
+
+
 def _study(label: str, finding: Finding) -> str:
     cell = finding.cell
-    estimator = {"name": cell.estimator.name, "label": label.replace("{", "{{").replace("}", "}}")}
+    estimator = {"name": cell.estimator.name, "label": label}
     grid = {"steps": [cell.steps], "tasks": [cell.tasks], "dtype": [cell.dtype], "seed": cell.seed}
     measure = {
         "passes": ["time"],
@@ -166,8 +182,8 @@ def _study(label: str, finding: Finding) -> str:
 
 
 def _listed(part: Part) -> dict[str, object]:
-    """The parameters as a suite writes them: there a list is an axis, and one that is a parameter is in another."""
-    return {name: [value] if isinstance(value, list) else value for name, value in part.parameters.items()}
+    """The parameters the suite gave, as it writes them: a list would be an axis, so one that is a value is nested."""
+    return {name: [value] if isinstance(value, list) else value for name, value in part.stated.items()}
 
 
 def _toml(value: object) -> str:

@@ -11,9 +11,11 @@ from harness.cell import Cell, Measurement, Status
 from harness.compare import Comparison, compare_runs
 from harness.compare.confirm import LOOKS, Decision, confirm, judge
 from harness.compare.suspects import Suspects, confirmed, is_suspect, pairs
+from harness.errors import BadInput
 from harness.statistics import Verdict
 from harness.store import LoadedRun
 from harness.suite import load_suite
+from harness.suite_schema import MOST_TABLES
 from tests.report.synthetic import HOSTILE, measurement, run
 
 
@@ -117,7 +119,7 @@ def suspects() -> tuple[Comparison, Suspects]:
 
 def test_suspects_are_times_that_may_differ() -> None:
     comparison, found = suspects()
-    assert list(found.findings) == ["1. fig2b: worse, K = 1", "2. fig2b: unclear {x}, K = 2"]
+    assert list(found.findings) == ["1. fig2b: worse, K = 1", "2. fig2b: unclear (x), K = 2"]
     verdicts = {each.cell.label: is_suspect(each) for each in comparison.findings if each.metric == "wall_seconds"}
     assert verdicts == {"worse": True, "unclear {x}": True, "gone": False, "same": False}
     assert not any(is_suspect(each) for each in comparison.findings if each.metric == "flops")
@@ -127,6 +129,7 @@ def test_suspects_are_times_that_may_differ() -> None:
     "cell",
     [
         {},
+        {"label": 199 * "{"},
         {"label": HOSTILE, "tasks": 3, "dtype": "float64", "seed": 7, "time_limit_seconds": 12.5, "min_samples": 5},
         {"label": '"""\\ {not a field} \x7f é λ', "problem": {"name": "conv4", "parameters": {"source": 'a"\\b'}}},
         {
@@ -137,7 +140,7 @@ def test_suspects_are_times_that_may_differ() -> None:
         },
         {"problem": {"name": "mlp", "parameters": {"sizes": [1, 40, 1]}}},
     ],
-    ids=["plain", "hostile label", "quotes", "lists", "list of the problem"],
+    ids=["plain", "long", "hostile label", "quotes", "lists", "list of the problem"],
 )
 def test_the_suite_measures_the_time_of_the_very_cell(cell: dict[str, Any], tmp_path: Path) -> None:
     given = Cell.model_validate({**processes()[0].cell.model_dump(), "steps": 3, **cell})
@@ -161,6 +164,21 @@ def test_cells_of_one_name_keep_apart() -> None:
     found = Suspects.of(compare_runs(base, head))
     assert len(found.findings) == 2
     assert found.suite().count("[[study]]") == 2
+
+
+def test_more_suspects_than_a_suite_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MOST_TABLES, "study", 1)
+    with pytest.raises(BadInput, match=r"^--confirm: 2 times are suspect, more than a suite may hold; compare fewer"):
+        suspects()
+
+
+def test_parts_are_written_as_the_suite_gave_them() -> None:
+    def side(seconds: float) -> LoadedRun:
+        [cell] = processes(seconds=[seconds])
+        part = cell.cell.estimator.completed({"lr": 0.1, "lam": None, "cg_steps": 5})
+        return run([cell.model_copy(update={"cell": cell.cell.model_copy(update={"estimator": part})})])
+
+    assert "cg_steps" not in Suspects.of(compare_runs(side(1.0), side(1.2))).suite()
 
 
 def test_pairs_are_of_one_turn_and_of_processes_that_ended_ok() -> None:
