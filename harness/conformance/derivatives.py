@@ -19,7 +19,7 @@ from torch import Tensor
 from harness.objective import Objective
 from harness.pytree import Layout
 
-STEPS = (1e-4, 1e-5, 1e-6, 1e-3, 1e-7)
+STEPS = (1e-5, 1e-6, 1e-7, 1e-4, 1e-3)
 """Lengths h, relative to the parameters, in the order tried."""
 MOVE = 0.3
 """How far from θ the second point is, relative to the parameters."""
