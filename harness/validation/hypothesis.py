@@ -17,7 +17,9 @@ class Hypothesis:
     cause: Cause
     gradient: Callable[[Case], Tensor]
     fitted: int = 0
-    """How many numbers of it were chosen to fit the first case."""
+    """How many real numbers of it were chosen to fit the first case."""
+    counted: int = 0
+    """How many whole numbers were."""
     by_draw: bool = False
     """Whether they are chosen anew for every case."""
     within: Tensor | None = None

@@ -1,7 +1,7 @@
 """The hypothesis that explains what a function returned, if one does."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from harness.errors import BadInput
 from harness.validation.case import Case
-from harness.validation.causes import TIERS
+from harness.validation.causes import COMPOUND, FITTED, PLAIN, SEARCHED
 from harness.validation.causes.parameters import some_parameters
 from harness.validation.causes.points import SEARCH_SIZE
 from harness.validation.causes.precision import precision
+from harness.validation.causes.scale import Scale
 from harness.validation.hypothesis import Family, Hypothesis
 from harness.validation.report import Cause
 from harness.validation.words import origin, times
@@ -26,7 +27,7 @@ CHANCE = 1e-9
 """Probability that something meaningless meets one hypothesis: some thousand are tried."""
 SAME = 1e-6
 """Relative distance from the reference at which a hypothesis is no other."""
-AS_GOOD, ROUNDING = 10, 1e-13
+AS_GOOD, ROUNDING = 10, 1e-11
 """Hypotheses cannot be told apart whose errors are within a factor of the least, or below rounding."""
 
 
@@ -58,31 +59,52 @@ def likely_cause(cases: Sequence[Case], tolerance: float) -> Cause | None:
 
 
 def _held(cases: Sequence[Case]) -> list[_Held]:
-    """Those of the simplest tier that has an exact one, and of the tiers before it."""
-    exact = EXACT if cases[0].dtype == torch.float64 else ROUGH_EXACT
-    large = cases[0].reference.numel() > SEARCH_SIZE
-    held, tried = list[_Held](), list[tuple[Hypothesis, Tensor]]()
-    for tier in TIERS:
-        for hypothesis in _hypotheses(tier, cases[0], tried):
-            worst = _worst(hypothesis, cases, tried)
-            if worst is None:
+    """Those that hold, simple ones first; after one that leaves nothing over no more that cost much are tried.
+
+    A search goes on all the same where it may well end at the same gradient.
+    """
+    case, large = cases[0], cases[0].reference.numel() > SEARCH_SIZE
+    exact = EXACT if case.dtype == torch.float64 else ROUGH_EXACT
+    held, plain = list[_Held](), list[tuple[Hypothesis, Tensor]]()
+
+    def hold(hypotheses: Iterable[Hypothesis], until: float = 0.0) -> bool:
+        """Note those that hold; whether one of all so far leaves nothing over."""
+        for hypothesis in hypotheses:
+            gradient = _attempt(hypothesis, case)
+            if gradient is None:
                 continue
-            held.append(_Held(hypothesis, worst))
-            if large and worst <= exact:
-                return held
-        if any(each.worst <= exact for each in held):
-            break
+            if hypothesis.scalable and not _right(gradient, case):
+                plain.append((hypothesis, gradient))
+            worst = _worst(hypothesis, gradient, cases)
+            if worst is not None:
+                held.append(_Held(hypothesis, worst))
+                if worst <= until:
+                    break
+        return any(each.worst <= exact for each in held)
+
+    if hold(_of(PLAIN, case), until=exact if large else 0.0):
+        return held
+    multiples = [_multiple(*each, case) for each in plain]
+    done = hold((*multiples, *_of(FITTED, case)))
+    for family in SEARCHED:
+        if not done or (isinstance(family, Scale) and family.in_line(case)):
+            done = hold(_of((family,), case))
+    if not done:
+        hold(_of(COMPOUND, case))
     return held
 
 
-def _hypotheses(tier: Sequence[Family], case: Case, tried: Sequence[tuple[Hypothesis, Tensor]]) -> Iterator[Hypothesis]:
-    """Those of a tier, and constants times those that were tried before it without a number fitted."""
-    if tier is TIERS[1]:
-        plain = [each for each in tried if each[0].scalable and not _right(each[1], case)]
-        yield from (_multiple(hypothesis, gradient, case) for hypothesis, gradient in plain)
-    for family in tier:
+def _of(families: Iterable[Family], case: Case) -> Iterator[Hypothesis]:
+    for family in families:
         with suppress(BadInput, RuntimeError):  # what it asks for does not exist here, or cannot be solved
             yield from family(case)
+
+
+def _attempt(hypothesis: Hypothesis, case: Case) -> Tensor | None:
+    try:
+        return hypothesis.gradient(case)
+    except (BadInput, RuntimeError):
+        return None
 
 
 def _right(gradient: Tensor, case: Case) -> bool:
@@ -96,19 +118,19 @@ def _multiple(hypothesis: Hypothesis, gradient: Tensor, case: Case) -> Hypothesi
     return Hypothesis(replace(hypothesis.cause, line=line), lambda case: factor * hypothesis.gradient(case), fitted=1)
 
 
-def _worst(hypothesis: Hypothesis, cases: Sequence[Case], tried: list[tuple[Hypothesis, Tensor]]) -> float | None:
+def _worst(hypothesis: Hypothesis, first: Tensor, cases: Sequence[Case]) -> float | None:
     """The largest relative error of the cases; ``None`` where one of them speaks against the hypothesis.
 
-    The gradient for the first is noted in ``tried``.
+    Args:
+        hypothesis: What is held against them.
+        first: Its gradient for the first.
+        cases: Failed draws.
     """
     worst, allowed = 0.0, _allowed(hypothesis, cases)
     for case in cases:
-        try:
-            gradient = hypothesis.gradient(case)
-        except (BadInput, RuntimeError):
+        gradient = first if case is cases[0] else _attempt(hypothesis, case)
+        if gradient is None:
             return None
-        if case is cases[0]:
-            tried.append((hypothesis, gradient))
         distance = max(case.distance(gradient), case.distance(gradient, hypothesis.within))
         if not distance <= allowed * min(1.0, case.error):
             return None
@@ -132,13 +154,18 @@ def _allowed(hypothesis: Hypothesis, cases: Sequence[Case]) -> float:
 def _simplest(held: Sequence[_Held]) -> Cause | None:
     best = min((each.worst for each in held), default=math.inf)
     good = [each for each in held if each.worst <= max(AS_GOOD * best, ROUNDING)]
-    fitted = min((each.hypothesis.fitted for each in good), default=0)
+    least = min((_complexity(each) for each in good), default=None)
     by_kind: dict[str, _Held] = {}
     for each in good:
         kind = each.hypothesis.cause.kind
-        if each.hypothesis.fitted == fitted and (kind not in by_kind or each.worst < by_kind[kind].worst):
+        if _complexity(each) == least and (kind not in by_kind or each.worst < by_kind[kind].worst):
             by_kind[kind] = each
     if not by_kind:
         return None
     lines = [f"{each.hypothesis.cause.line}, to within {each.worst:.1e}" for each in by_kind.values()]
     return Cause(" or ".join(by_kind), "; or ".join(lines))
+
+
+def _complexity(held: _Held) -> tuple[int, int]:
+    """Real numbers fitted, which nothing but the truth makes superfluous, and then whole ones."""
+    return held.hypothesis.fitted, held.hypothesis.counted

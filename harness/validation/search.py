@@ -1,7 +1,7 @@
 """The number that explains a gradient best, where it has to be searched for."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -14,13 +14,16 @@ from harness.errors import BadInput
 _ABOVE = (2, 10, 1.1, 3, 4, 5, 1.5, 4 / 3, 1.25, 1.2, 1.05, 1.01, 6, 8, 16, 20, 100, 1000)
 USUAL = (*_ABOVE, *(1 / each for each in _ABOVE), 0.9, 0.95, 0.99)
 """Multiples that slips of the pen come to."""
-GRID = (*np.arange(0.7, 1.4, 0.02).tolist(), *np.logspace(-3, 3, 49).tolist())
-"""Fine near 1, where wrong settings mostly lie: the valley of a long inner loop is narrow."""
+COARSE = (0.001, 0.003, *np.logspace(-2, 2, 25).tolist(), 300.0, 1000.0)
+NEAR = (0.7, 1.4)
+"""Where wrong settings mostly lie, and the grid is fine: the valley around a right one narrows with K."""
+WIDEST, NARROWEST = 0.1, 0.02
+"""Spacings of the fine grid."""
 SURE = 1e-10
 """Relative error at which nothing better is looked for."""
-VALLEYS = 6
+VALLEYS = 4
 """Local minima of the grid that are refined."""
-EVALUATIONS = 30
+EVALUATIONS = 15
 """Most a refinement may take; near a right value it takes five."""
 BEYOND = 1e6
 """Stands for an error that is not finite."""
@@ -29,24 +32,31 @@ Error: TypeAlias = Callable[[float], Tensor]
 """The error a value leaves, as a vector relative to its size; may raise ``BadInput`` where there is none."""
 
 
-def best_multiple(error: Error, usual: Iterable[float] = ()) -> float | None:
+def usual_multiple(error: Error, more: Iterable[float] = ()) -> float | None:
+    """The usual multiple, or one of ``more``, that leaves no error, if one does."""
+    return best_value(lambda log: error(math.exp(log)), map(math.log, (*more, *USUAL)), ())
+
+
+def best_multiple(error: Error, steps: int) -> float | None:
     """The positive multiple of least error.
 
-    Usual multiples come first; one that is exact ends the search. Then the valleys of a grid, fine near 1 and even in
-    the logarithm farther off, are refined by least squares, the deepest first.
+    The valleys of a grid, fine near 1 and even in the logarithm farther off, are refined by least squares, the deepest
+    first.
 
     Args:
         error: Where it raises ``BadInput`` or is not finite, that multiple is out.
-        usual: More multiples to try first.
+        steps: Inner steps that the setting acts in.
     """
-    found = best_value(lambda log: error(math.exp(log)), map(math.log, (*usual, *USUAL)), map(math.log, GRID))
+    fine = np.arange(*NEAR, min(WIDEST, max(NARROWEST, 0.3 / steps)))
+    grid = [math.log(multiple) for multiple in (*COARSE, *fine.tolist())]
+    found = best_value(lambda log: error(math.exp(log)), (), grid)
     return None if found is None else math.exp(found)
 
 
-def best_value(error: Error, usual: Iterable[float], grid: Iterable[float]) -> float | None:
-    """The value of least error: as :func:`best_multiple`, over values and a grid of one's own, within its ends.
+def best_value(error: Error, usual: Iterable[float], grid: Sequence[float]) -> float | None:
+    """The value of least error: one of ``usual`` that leaves none, else the best there is within a grid's ends.
 
-    ``None`` where no value has a finite error.
+    ``None`` where no value has a finite error, or there is no grid.
     """
 
     def vector(value: float) -> NDArray[np.float64] | None:
@@ -65,6 +75,8 @@ def best_value(error: Error, usual: Iterable[float], grid: Iterable[float]) -> f
         tried[value] = norm(value)
         if tried[value] <= SURE:
             return value
+    if not grid:
+        return None
     tried |= {value: norm(value) for value in grid if value not in tried}
     refined: dict[float, float] = {}
     for bracket in _valleys(tried)[:VALLEYS]:
@@ -95,5 +107,8 @@ def _refined(vector: Callable[[float], NDArray[np.float64] | None], low: float, 
         found = vector(float(at[0]))
         return np.full_like(start, BEYOND) if found is None else found
 
-    result = least_squares(within, [middle], bounds=(low, high), xtol=1e-15, ftol=1e-15, max_nfev=EVALUATIONS)
+    with np.errstate(all="ignore"):  # where nothing is left over already
+        result = least_squares(
+            within, [middle], bounds=(low, high), xtol=1e-15, ftol=1e-15, gtol=None, max_nfev=EVALUATIONS
+        )
     return float(result.x[0])

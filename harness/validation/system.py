@@ -1,7 +1,7 @@
 """The implicit method's linear system at one φ, and what inexact or wrong solves of it give."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,12 +14,12 @@ from harness.linear_solvers.neumann import ESTIMATE_PRODUCTS
 from harness.objective import Strength
 
 LINEAR_STEPS = 100
-"""Most iterates of a linear solver looked at; a fifth where there are many parameters."""
+"""Most dimensions of a Krylov space; a fifth where there are many parameters."""
 SMALL = 10_000
 """Parameters that are not many."""
 CG_STEPS = 1000
 """Most steps of a solve that is meant to be exact."""
-CG_TOLERANCE = 1e-11
+CG_TOLERANCE = 1e-14
 ENDED = 1e-10
 """Relative length of a new Lanczos vector at which the Krylov space has ended."""
 
@@ -63,45 +63,28 @@ class System:
         """The solution after some CG steps."""
         return ConjugateGradient(steps).solve(self.operator(), self.rhs).x * self.root
 
-    def cg_iterates(self, most: int) -> Iterator[tuple[int, Tensor]]:
-        """Pairs of t and the solution after t CG steps, until they are exact or meet negative curvature."""
-        for t, z in _cg_iterates(self.operator(), self.rhs, most):
-            yield t, z * self.root
-
     def normal(self, steps: int) -> Tensor:
         """The solution after some CG steps on the normal equations, (I + S)² z = (I + S) b."""
         once = self.operator()
         return ConjugateGradient(steps).solve(lambda z: once(once(z)), once(self.rhs)).x * self.root
 
-    def normal_iterates(self, most: int) -> Iterator[tuple[int, Tensor]]:
-        """As :meth:`cg_iterates`, on the normal equations."""
-        once = self.operator()
-        for t, z in _cg_iterates(lambda z: once(once(z)), once(self.rhs), most):
-            yield t, z * self.root
-
     def minres(self, steps: int) -> Tensor:
         """The solution after some MINRES (or GMRES) steps, by :attr:`krylov`."""
-        return self.krylov.least_residual(steps) * self.root
+        return self.krylov.vector(self.krylov.minres(steps)) * self.root
 
-    def minres_iterates(self, most: int) -> Iterator[tuple[int, Tensor]]:
-        """Pairs of t and the solution after t of them."""
-        yield from ((t, self.minres(t)) for t in range(1, min(most, len(self.krylov)) + 1))
-
-    def neumann_iterates(self, most: int, step: float | None = None) -> Iterator[tuple[int, Tensor]]:
-        """Pairs of J and the Neumann series of J terms with η = ``step``, by default 1 over the spectral radius."""
-        operator = self.operator()
-        if step is None:
-            ends = spectral_interval(operator, self.rhs, ESTIMATE_PRODUCTS)
-            step = 1 / max(abs(float(each)) for each in ends)
-        z, residual = torch.zeros_like(self.rhs), self.rhs
-        for terms in range(1, most + 1):
-            z = z + step * residual
-            residual = residual - step * operator(residual)
-            yield terms, z * self.root
+    @cached_property
+    def inverse_radius(self) -> float:
+        """1 / ‖I + S‖, as an estimator's η = "auto" has it."""
+        ends = spectral_interval(self.operator(), self.rhs, ESTIMATE_PRODUCTS)
+        return 1 / max(abs(float(each)) for each in ends)
 
     def neumann(self, terms: int, step: float | None = None) -> Tensor:
-        """The Neumann series of so many terms."""
-        return dict(self.neumann_iterates(terms, step))[terms]
+        """The Neumann series of so many terms, with η = ``step``, by default :attr:`inverse_radius`."""
+        operator, step = self.operator(), step or self.inverse_radius
+        z, residual = torch.zeros_like(self.rhs), self.rhs
+        for _ in range(terms):
+            z, residual = z + step * residual, residual - step * operator(residual)
+        return z * self.root
 
     def residual(self, x: Tensor) -> float:
         """‖(H + λ) x − λ g‖ / ‖λ g‖: one product tells whether x solves the system."""
@@ -119,30 +102,11 @@ class System:
         multiple, product = torch.linalg.lstsq(columns, -self.hessian(x)[:, None]).solution[:, 0].tolist()
         return multiple, product / multiple if multiple else math.nan
 
-    @property
-    def most(self) -> int:
-        """Most iterates of a linear solver looked at, and dimensions of :attr:`krylov`."""
-        return LINEAR_STEPS if len(self.gradient) <= SMALL else LINEAR_STEPS // 5
-
     @cached_property
     def krylov(self) -> "Krylov":
         """The Krylov space of S and b."""
-        return Krylov.of(self.scaled, self.rhs, self.most)
-
-
-def _cg_iterates(operator: Operator, rhs: Tensor, most: int) -> Iterator[tuple[int, Tensor]]:
-    z, residual, direction = torch.zeros_like(rhs), rhs, rhs
-    squared = start = rhs.dot(rhs)
-    for t in range(1, most + 1):
-        product = operator(direction)
-        curvature = direction.dot(product)
-        if not bool((curvature > 0) & (squared > CG_TOLERANCE**2 * start)):
-            return
-        length = squared / curvature
-        z, residual = z + length * direction, residual - length * product
-        previous, squared = squared, residual.dot(residual)
-        direction = residual + squared / previous * direction
-        yield t, z
+        most = LINEAR_STEPS if len(self.gradient) <= SMALL else LINEAR_STEPS // 5
+        return Krylov.of(self.scaled, self.rhs, most)
 
 
 @dataclass(frozen=True)
@@ -195,10 +159,8 @@ class Krylov:
         """
         head = y[:steps]
         right = self.matrix[:steps, :steps] @ head
-        first = torch.zeros_like(head)
-        first[0] = self.norm
         if not factor:
-            slope = head - first
+            slope = head - self.rhs[:steps]
             return -float(right.dot(slope) / slope.dot(slope)), 1.0
         if steps == 1:
             return math.nan, math.nan
@@ -206,26 +168,63 @@ class Krylov:
         scaled = float(right[0] + multiple * head[0]) / self.norm
         return multiple, scaled / multiple if multiple else math.nan
 
-    def cg(self, steps: int, multiple: float, factor: float) -> Tensor:
-        """The z that CG on (I + S/μ) z = c b reaches in so many steps if it goes on at negative curvature."""
+    def cg(self, steps: int, multiple: float = 1.0, factor: float = 1.0) -> Tensor:
+        """Coordinates of what CG on (I + S/μ) z = c b reaches in so many steps, if it goes on at negative curvature."""
         steps = min(steps, len(self))
-        right = self.basis.new_zeros(steps)
-        right[0] = factor * multiple * self.norm
-        shifted = self.matrix[:steps, :steps] + multiple * torch.eye(steps, dtype=right.dtype, device=right.device)
-        return self.basis[:steps].T @ torch.linalg.solve(shifted, right)
+        shifted = self.matrix[:steps, :steps] + multiple * self._identity[:steps, :steps]
+        return torch.linalg.solve(shifted, factor * multiple * self.rhs[:steps])
 
-    def least_residual(self, steps: int) -> Tensor:
-        """The z that MINRES on (I + S) z = b reaches in so many steps."""
+    def minres(self, steps: int) -> Tensor:
+        """Coordinates of what MINRES on (I + S) z = b reaches in so many steps."""
         steps = min(steps, len(self))
         rows = min(steps + 1, len(self))
-        shifted = (self.matrix + torch.eye(len(self), dtype=self.matrix.dtype, device=self.matrix.device))[
-            :rows, :steps
-        ]
-        right = self.basis.new_zeros(rows, 1)
-        right[0] = self.norm
-        return self.basis[:steps].T @ torch.linalg.lstsq(shifted, right).solution[:, 0]
+        shifted = (self.matrix + self._identity)[:rows, :steps]
+        return torch.linalg.lstsq(shifted, self.rhs[:rows, None]).solution[:, 0]
+
+    def normal(self) -> Iterator[tuple[int, Tensor]]:
+        """Pairs of t and the coordinates after t CG steps on (I + S)² z = (I + S) b, as long as they are exact."""
+        shifted = self.matrix + self._identity
+        squared, right = shifted @ shifted, shifted @ self.rhs
+        for t in range(1, max(1, len(self) // 2) + 1):
+            yield t, ConjugateGradient(t).solve(lambda y: squared @ y, right).x
+
+    def neumann(self, step: float) -> Iterator[tuple[int, Tensor]]:
+        """Pairs of J and the coordinates of a Neumann series of J terms."""
+        shifted = self.matrix + self._identity
+        y, residual = torch.zeros_like(self.rhs), self.rhs
+        for terms in range(1, LINEAR_STEPS + 1):
+            y, residual = y + step * residual, residual - step * (shifted @ residual)
+            yield terms, y
+
+    def vector(self, y: Tensor) -> Tensor:
+        """V y, of the first coordinates."""
+        return self.basis[: len(y)].T @ y
+
+    def nearest(self, z: Tensor, candidates: Iterable[tuple[int, Tensor]]) -> int | None:
+        """The number whose coordinates are nearest to a vector, relative to their own length."""
+        target = self.coordinates(z)
+        outside = float((z - self.vector(target)).norm())
+
+        def distance(y: Tensor) -> float:
+            padded = torch.nn.functional.pad(y, (0, len(target) - len(y)))
+            found = math.hypot(outside, float((target - padded).norm())) / float(y.norm())
+            return found if math.isfinite(found) else math.inf
+
+        distances = {number: distance(y) for number, y in candidates}
+        return min(distances, key=distances.__getitem__, default=None)
 
     def spectrum(self) -> tuple[Tensor, Tensor, Tensor]:
         """Ritz values, ‖b‖ times the first row of their vectors, and the vectors."""
         values, vectors = torch.linalg.eigh(self.matrix)
         return values, self.norm * vectors[0], vectors
+
+    @property
+    def rhs(self) -> Tensor:
+        """Coordinates of b."""
+        rhs = self.basis.new_zeros(len(self))
+        rhs[0] = self.norm
+        return rhs
+
+    @property
+    def _identity(self) -> Tensor:
+        return torch.eye(len(self), dtype=self.matrix.dtype, device=self.matrix.device)

@@ -1,7 +1,7 @@
 """The implicit method's linear system: at the wrong φ, with a wrong sign or λ, or solved inexactly."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 from harness.references import inner_minimiser
 from harness.validation.case import Case, Point
 from harness.validation.causes.points import INNER_STEPS, LAST, SEARCH_SIZE, likely_points, wrong_points
+from harness.validation.causes.scale import Scale
 from harness.validation.hypothesis import Hypothesis
 from harness.validation.report import Cause
-from harness.validation.search import best_multiple, best_value
 from harness.validation.system import Krylov, System
 from harness.validation.words import apart, lambda_words, times
 
@@ -20,8 +20,8 @@ WRONG_SIGN = 1e-6
 """Distance from −1 at which a multiple of λ is a wrong sign."""
 TERMS = 200
 """Most terms of a Neumann series with an η of its own."""
-SERIES = 3
-"""Best numbers of terms whose η is refined."""
+ZOOMS = 10
+"""Grids of η laid one into the other, a twentieth as wide each."""
 
 
 def exact_solves(case: Case) -> Iterator[Hypothesis]:
@@ -62,38 +62,18 @@ def iterate(case: Case) -> Iterator[Hypothesis]:
         return
     line = f"inner problem not converged: it matches the exact solve at φ_k after k = {best} steps"
     yield Hypothesis(
-        Cause("inner-steps", line), lambda case: case.system_at(dict(case.iterates(best))[best]).exact(), fitted=1
+        Cause("inner-steps", line), lambda case: case.system_at(dict(case.iterates(best))[best]).exact(), counted=1
     )
 
 
-def step_size(case: Case) -> Iterator[Hypothesis]:
-    """The exact solve at the φ_K of another α."""
-    if case.vs != "implicit" or not case.steps or not case.regularised or case.reference.numel() > SEARCH_SIZE:
-        return
-
-    def phi(case: Case, ratio: float) -> Tensor:
-        return case.descend(case.objective, lr=case.lr * ratio)
-
-    ratio = best_multiple(lambda ratio: _residual(case, phi(case, ratio)))
-    if ratio is not None:
-        line = f"inner step size: it matches α = {apart(ratio * case.lr, case.lr)} instead of {case.lr:.4g} at φ_K"
-        yield Hypothesis(Cause("step-size", line), lambda case: case.system_at(phi(case, ratio)).exact(), fitted=1)
+def _phi(case: Case, ratio: float) -> Tensor:
+    """φ_K of another α."""
+    return case.descend(case.objective, lr=case.lr * ratio)
 
 
-def inner_strength(case: Case) -> Iterator[Hypothesis]:
-    """Another λ in the inner problem than in the linear system."""
-    if case.vs != "implicit" or case.reference.numel() > SEARCH_SIZE:
-        return
-
-    def phi(case: Case, multiple: float) -> Tensor:
-        return inner_minimiser(case.scaled(multiple), case.minimiser)
-
-    multiple = best_multiple(lambda multiple: _residual(case, phi(case, multiple)))
-    if multiple is not None:
-        line = f"λ in the inner problem alone: it matches {lambda_words(case, multiple)} there"
-        yield Hypothesis(
-            Cause("inner-lambda", line), lambda case: case.system_at(phi(case, multiple)).exact(), fitted=1
-        )
+def _minimiser(case: Case, multiple: float) -> Tensor:
+    """φ* of another λ."""
+    return inner_minimiser(case.scaled(multiple), case.minimiser)
 
 
 def _residual(case: Case, phi: Tensor) -> Tensor:
@@ -101,6 +81,25 @@ def _residual(case: Case, phi: Tensor) -> Tensor:
     system = case.system_at(phi)
     right = system.lam * system.gradient
     return (system.hessian(case.returned) + system.lam * case.returned - right) / right.norm()
+
+
+step_size = Scale(
+    "step-size",
+    lambda case: case.vs == "implicit" and case.steps is not None and case.regularised,
+    lambda case, ratio: case.system_at(_phi(case, ratio)).exact(),
+    lambda case, ratio: (
+        f"inner step size: it matches α = {apart(ratio * case.lr, case.lr)} instead of {case.lr:.4g} at φ_K"
+    ),
+    error=lambda case, ratio: _residual(case, _phi(case, ratio)),
+)
+inner_strength = Scale(
+    "inner-lambda",
+    lambda case: case.vs == "implicit",
+    lambda case, multiple: case.system_at(_minimiser(case, multiple)).exact(),
+    lambda case, multiple: f"λ in the inner problem alone: it matches {lambda_words(case, multiple)} there",
+    walks=lambda case: False,
+    error=lambda case, multiple: _residual(case, _minimiser(case, multiple)),
+)
 
 
 @dataclass(frozen=True)
@@ -111,25 +110,38 @@ class _Solver:
     words: str
     """What is wrong, up to the number that was found."""
     noun: str
-    iterates: Callable[[System, int], Iterable[tuple[int, Tensor]]]
+    iterates: Callable[[System], Iterable[tuple[int, Tensor]]]
+    """Numbers of steps with the coordinates reached."""
     gradient: Callable[[System, int], Tensor]
 
 
 _SOLVERS = (
-    _Solver("cg-steps", "CG has not converged", "CG step", System.cg_iterates, System.cg),
+    _Solver(
+        "cg-steps",
+        "CG has not converged",
+        "CG step",
+        lambda system: ((t, system.krylov.cg(t)) for t in range(1, len(system.krylov) + 1)),
+        System.cg,
+    ),
     _Solver(
         "normal-equations",
         "CG on the normal equations has not converged",
         "step",
-        System.normal_iterates,
+        lambda system: system.krylov.normal(),
         System.normal,
     ),
-    _Solver("minres-steps", "MINRES has not converged", "step", System.minres_iterates, System.minres),
+    _Solver(
+        "minres-steps",
+        "MINRES has not converged",
+        "step",
+        lambda system: ((t, system.krylov.minres(t)) for t in range(1, len(system.krylov) + 1)),
+        System.minres,
+    ),
     _Solver(
         "neumann",
         "Neumann series truncated, with η = 1/‖I + H/λ‖",
         "term",
-        System.neumann_iterates,
+        lambda system: system.krylov.neumann(system.inverse_radius),
         System.neumann,
     ),
 )
@@ -140,13 +152,13 @@ def inexact_solves(case: Case) -> Iterator[Hypothesis]:
     for point in likely_points(case):
         system = case.system(point)
         for solver in _SOLVERS:
-            best = _nearest(case, dict(solver.iterates(system, system.most)))
+            best = system.krylov.nearest(case.returned / system.root, solver.iterates(system))
             if best is not None:
                 line = f"{solver.words}: it matches {_count(best, solver.noun)}{point.where}"
                 yield Hypothesis(
                     Cause(solver.kind, line),
                     lambda case, best=best, solver=solver, point=point: solver.gradient(case.system(point), best),
-                    fitted=1,
+                    counted=1,
                 )
 
 
@@ -192,10 +204,11 @@ def inexact_strength_and_factor(case: Case) -> Iterator[Hypothesis]:
 def _cg_with(case: Case, point: Point, *, factor: bool) -> Iterator[Hypothesis]:
     system = case.system(point)
     krylov = system.krylov
-    returned = krylov.coordinates(case.returned / system.root)
-    fits = {t: krylov.fitted(returned, t, factor=factor) for t in range(1, len(krylov) + 1)}
+    returned = case.returned / system.root
+    target = krylov.coordinates(returned)
+    fits = {t: krylov.fitted(target, t, factor=factor) for t in range(1, len(krylov) + 1)}
     fits = {t: fit for t, fit in fits.items() if _plausible(*fit)}
-    best = _nearest(case, {t: krylov.cg(t, *fit) * system.root for t, fit in fits.items()})
+    best = krylov.nearest(returned, ((t, krylov.cg(t, *fit)) for t, fit in fits.items()))
     if best is None:
         return
     multiple, scale = fits[best]
@@ -209,8 +222,9 @@ def _cg_with(case: Case, point: Point, *, factor: bool) -> Iterator[Hypothesis]:
         cause = Cause("linear-lambda", f"{what}: it matches {matched} on {words} there")
     yield Hypothesis(
         cause,
-        lambda case: case.system(point).krylov.cg(best, multiple, scale) * case.system(point).root,
-        fitted=3 if factor else 2,
+        lambda case: _cg(case.system(point), best, multiple, scale),
+        fitted=2 if factor else 1,
+        counted=1,
     )
 
 
@@ -220,10 +234,7 @@ def series(case: Case) -> Iterator[Hypothesis]:
         system = case.system(point)
         target = system.krylov.coordinates(case.returned / system.root)
         for words, divided in (("", False), (", the sum not multiplied by η", True)):
-            found = _best_series(system.krylov, target, divided=divided)
-            if found is None:
-                continue
-            terms, step = found
+            terms, step = _best_series(system.krylov, target, divided=divided)
             scale = 1 / step if divided else 1.0
             matched = f"{_count(terms, 'term')} with η = {step:.4g}{words}"
             yield Hypothesis(
@@ -231,11 +242,12 @@ def series(case: Case) -> Iterator[Hypothesis]:
                 lambda case, terms=terms, step=step, scale=scale, point=point: (
                     scale * case.system(point).neumann(terms, step)
                 ),
-                fitted=2,
+                fitted=1,
+                counted=1,
             )
 
 
-def _best_series(krylov: Krylov, target: Tensor, *, divided: bool) -> tuple[int, float] | None:
+def _best_series(krylov: Krylov, target: Tensor, *, divided: bool) -> tuple[int, float]:
     """The number of terms and the η whose series is nearest, in the Krylov space, where it is a formula.
 
     η Σ_{j<J} (1 − ηb)ʲ = (1 − (1 − ηb)ᴶ)/b for an eigenvalue b of I + S.
@@ -247,30 +259,24 @@ def _best_series(krylov: Krylov, target: Tensor, *, divided: bool) -> tuple[int,
         summed = weights * (1 - (1 - step * shifted) ** terms) / shifted
         return summed / step if divided else summed
 
-    steps = torch.logspace(-3, 0.35, 120, dtype=torch.float64) / float(shifted.abs().max())
-    terms = torch.arange(1, TERMS + 1, dtype=torch.float64)
-    grid = gradient(terms[:, None, None], steps[None, :, None])
-    errors = ((grid - target).norm(dim=-1) / grid.norm(dim=-1)).nan_to_num(torch.inf)
-    found: dict[tuple[int, float], float] = {}
-    for count in terms[errors.min(dim=1).values.argsort()[:SERIES]]:
-
-        def error(step: float, count: Tensor = count) -> Tensor:
-            series = gradient(count, torch.tensor(step, dtype=torch.float64))
-            return (series - target) / series.norm()
-
-        step = best_value(error, (), steps.tolist())
-        if step is not None:
-            found[int(count), step] = float(error(step).norm())
-    return min(found, key=found.__getitem__, default=None)
+    terms = torch.arange(1, TERMS + 1, dtype=torch.float64, device=target.device)[:, None]
+    reach, centre = 2.0, torch.full_like(terms, -2.0)
+    for _ in range(ZOOMS):
+        steps = 10 ** (centre + reach * torch.linspace(-1, 1, 81, dtype=torch.float64, device=target.device))
+        series = gradient(terms[..., None], steps[..., None] / shifted.abs().max())
+        errors = ((series - target).norm(dim=-1) / series.norm(dim=-1)).nan_to_num(torch.inf)
+        least, best = errors.min(dim=1, keepdim=True)
+        centre, reach = steps.gather(1, best).log10(), reach / 20
+    winner = int(least.argmin())
+    return winner + 1, float(10 ** centre[winner] / shifted.abs().max())
 
 
 def _plausible(multiple: float, factor: float = 1.0) -> bool:
     return math.isfinite(multiple) and multiple != 0 and math.isfinite(factor)
 
 
-def _nearest(case: Case, candidates: Mapping[int, Tensor]) -> int | None:
-    distances = {number: case.distance(x) for number, x in candidates.items()}
-    return min(distances, key=distances.__getitem__, default=None)
+def _cg(system: System, steps: int, multiple: float, factor: float) -> Tensor:
+    return system.krylov.vector(system.krylov.cg(steps, multiple, factor)) * system.root
 
 
 def _scaled(case: Case, factor: float, multiple: float) -> str:

@@ -42,7 +42,7 @@ def likely_points(case: Case) -> Iterator[Point]:
     """Those at which inexact and wrong solves are looked for."""
     if not case.regularised:
         return
-    if case.steps:
+    if case.steps and case.vs == "implicit":
         yield from (UNREGULARISED, PULLED_BACK)
     if case.steps and not _converged(case):
         yield LAST
@@ -61,7 +61,7 @@ def _converged(case: Case) -> bool:
 
 def wrong_points(case: Case) -> Iterator[tuple[str, Point]]:
     """Those at which an exact solve is wrong, with the kind of cause."""
-    if not case.regularised:
+    if case.vs != "implicit" or not case.regularised:
         return
     if case.steps:
         yield "proximal", UNREGULARISED

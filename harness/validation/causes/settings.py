@@ -6,15 +6,17 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
+from harness.inner import InnerSolver
 from harness.objective import Objective
 from harness.validation.case import Case
 from harness.validation.causes.points import INNER_STEPS, SEARCH_SIZE
+from harness.validation.causes.scale import Scale
 from harness.validation.causes.solvers import FAMILIES, others
 from harness.validation.causes.structure import MOST_NAMES
 from harness.validation.hypothesis import Hypothesis
 from harness.validation.report import Cause
-from harness.validation.search import best_multiple, best_value
-from harness.validation.words import apart, lambda_words, origin, sizes, times
+from harness.validation.search import best_value
+from harness.validation.words import apart, lambda_words, origin, times
 
 MOMENTUM_GRID = (*np.linspace(0.02, 0.9, 23).tolist(), 0.92, 0.94, 0.96, 0.98, 0.995)
 
@@ -47,7 +49,7 @@ def other_steps(case: Case) -> Iterator[Hypothesis]:
     best = min(distances, key=distances.__getitem__, default=None)
     if best is not None:
         cause = Cause("steps", f"number of inner steps: it matches backprop through K = {best} instead of {steps}")
-        yield Hypothesis(cause, lambda case: case.backprop(steps=best), fitted=1)
+        yield Hypothesis(cause, lambda case: case.backprop(steps=best), counted=1)
 
 
 def proximal(case: Case) -> Iterator[Hypothesis]:
@@ -88,7 +90,11 @@ def momentum(case: Case) -> Iterator[Hypothesis]:
     if case.vs != "backprop" or case.reference.numel() > SEARCH_SIZE:
         return
     for words, family in FAMILIES.items():
-        error = _error(case, lambda beta, family=family: case.backprop(solver=family(beta)))
+
+        def error(beta: float, family: Callable[[float], InnerSolver] = family) -> Tensor:
+            found = case.backprop(solver=family(beta))
+            return (case.returned - found) / found.norm()
+
         beta = best_value(error, (), MOMENTUM_GRID)
         if beta is not None:
             line = f"another inner solver than '{case.loop.inner}': it matches backprop through {words} {beta:.4g}"
@@ -99,42 +105,31 @@ def momentum(case: Case) -> Iterator[Hypothesis]:
             )
 
 
-def strength(case: Case) -> Iterator[Hypothesis]:
-    """Another λ, in the whole inner problem."""
-    if case.reference.numel() > SEARCH_SIZE or not case.objective.regularised:
-        return
-
-    def gradient(case: Case, multiple: float) -> Tensor:
-        return case.backprop(case.scaled(multiple)) if case.vs == "backprop" else case.implicit(multiple)
-
-    multiple = best_multiple(_error(case, lambda multiple: gradient(case, multiple)), _usual(case))
-    if multiple is None:
-        return
-    also = "" if case.vs == "backprop" else f", or the inner loss times {times(1 / multiple)}"
-    cause = Cause("lambda", f"λ: it matches {lambda_words(case, multiple)}{also}")
-    yield Hypothesis(cause, lambda case: gradient(case, multiple), fitted=1)
-
-
-def step_size(case: Case) -> Iterator[Hypothesis]:
-    """Another α."""
-    if case.vs != "backprop" or case.reference.numel() > SEARCH_SIZE:
-        return
-    ratio = best_multiple(_error(case, lambda ratio: case.backprop(lr=case.lr * ratio)), _usual(case))
-    if ratio is None:
-        return
-    also = "" if case.objective.regularised else f", or the inner loss times {times(ratio)}"
-    line = f"inner step size: it matches α = {apart(ratio * case.lr, case.lr)} instead of {case.lr:.4g}{also}"
-    yield Hypothesis(Cause("step-size", line), lambda case: case.backprop(lr=case.lr * ratio), fitted=1)
-
-
-def inner_loss(case: Case) -> Iterator[Hypothesis]:
-    """A multiple of the inner loss, where that is neither another α nor another λ."""
-    if case.vs != "backprop" or case.reference.numel() > SEARCH_SIZE or not case.objective.regularised:
-        return
-    multiple = best_multiple(_error(case, lambda loss: case.backprop(case.scaled(loss=loss))), _usual(case))
-    if multiple is not None:
-        cause = Cause("inner-loss", f"the inner loss: it matches {times(multiple)} times it")
-        yield Hypothesis(cause, lambda case: case.backprop(case.scaled(loss=multiple)), fitted=1)
+strength = Scale(
+    "lambda",
+    lambda case: case.objective.regularised,
+    lambda case, multiple: case.backprop(case.scaled(multiple)) if case.vs == "backprop" else case.implicit(multiple),
+    lambda case, multiple: (
+        f"λ: it matches {lambda_words(case, multiple)}"
+        + ("" if case.vs == "backprop" else f", or the inner loss times {times(1 / multiple)}")
+    ),
+    walks=lambda case: case.vs == "backprop",
+)
+step_size = Scale(
+    "step-size",
+    lambda case: case.vs == "backprop",
+    lambda case, ratio: case.backprop(lr=case.lr * ratio),
+    lambda case, ratio: (
+        f"inner step size: it matches α = {apart(ratio * case.lr, case.lr)} instead of {case.lr:.4g}"
+        + ("" if case.objective.regularised else f", or the inner loss times {times(ratio)}")
+    ),
+)
+inner_loss = Scale(
+    "inner-loss",
+    lambda case: case.vs == "backprop" and case.objective.regularised,
+    lambda case, multiple: case.backprop(case.scaled(loss=multiple)),
+    lambda case, multiple: f"the inner loss: it matches {times(multiple)} times it",
+)
 
 
 def length(case: Case) -> Iterator[Hypothesis]:
@@ -147,16 +142,3 @@ def length(case: Case) -> Iterator[Hypothesis]:
         fitted=1,
         by_draw=True,
     )
-
-
-def _usual(case: Case) -> list[float]:
-    """Sums for means, and the reverse."""
-    return [multiple for size in sizes(case.task) for multiple in (size, 1 / size)]
-
-
-def _error(case: Case, gradient: Callable[[float], Tensor]) -> Callable[[float], Tensor]:
-    def error(value: float) -> Tensor:
-        found = gradient(value)
-        return (case.returned - found) / found.norm()
-
-    return error

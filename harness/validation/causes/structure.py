@@ -50,7 +50,7 @@ def first_order_at_some_step(case: Case) -> Iterator[Hypothesis]:
     best = min(distances, key=distances.__getitem__)
     line = f"first order only: it matches ∇L(φ_k) after k = {best} steps of α = {case.lr:.4g}"
     yield Hypothesis(
-        Cause("first-order", line), lambda case: case.query_gradient(dict(case.iterates(best))[best]), fitted=1
+        Cause("first-order", line), lambda case: case.query_gradient(dict(case.iterates(best))[best]), counted=1
     )
 
 
@@ -75,7 +75,7 @@ def backprop_through_some_steps(case: Case) -> Iterator[Hypothesis]:
         f"the other method: it matches exact backprop through K = {best} steps of α = {case.lr:.4g}, "
         "not the implicit gradient"
     )
-    yield Hypothesis(Cause("other-method", line), lambda case: case.backprop(steps=best), fitted=1)
+    yield Hypothesis(Cause("other-method", line), lambda case: case.backprop(steps=best), counted=1)
 
 
 def detached(case: Case) -> Iterator[Hypothesis]:
@@ -100,7 +100,7 @@ def truncated(case: Case) -> Iterator[Hypothesis]:
         yield Hypothesis(
             Cause("truncated", line),
             lambda case, best=best, gradient=gradient: gradient(_at(case, best)),
-            fitted=1,
+            counted=1,
         )
 
 
