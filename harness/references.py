@@ -54,12 +54,25 @@ def reference_gradient(
     Data and θ of a lower precision are taken as they are and computed with in float64.
 
     Raises:
-        NoReference: There is none. Of ``backprop``: the inner solver's steps cannot be differentiated. Of
-            ``implicit``: λ = 0; or, without a closed form, the inner problem cannot be solved to 1e-10, or its Hessian
-            at the solution is not positive definite.
+        NoReference: There is none, or it is not finite. Of ``backprop``: the inner solver's steps cannot be
+            differentiated. Of ``implicit``: λ = 0; or, without a closed form, the inner problem cannot be solved to
+            1e-10, or its Hessian at the solution is not positive definite.
     """
     require_references([kind], estimator)
-    task, theta = in_float64(task, theta)
+    grad = _reference_gradient(kind, problem, *in_float64(task, theta), estimator, lr)
+    if not all(bool(tensor.isfinite().all()) for tensor in grad.values()):
+        cause = {
+            "backprop": f"within K = {estimator.steps} steps of lr = {lr:.4g} the inner loop diverges, or a loss has "
+            "no derivative; take a smaller lr",
+            "implicit": "a loss has no finite derivative at the inner solution",
+        }[kind]
+        raise NoReference(f"reference '{kind}' is not finite: {cause}")
+    return grad
+
+
+def _reference_gradient(
+    kind: Reference, problem: Problem, task: Task, theta: Params, estimator: Estimator, lr: float
+) -> Params:
     if kind == "backprop":
         exact = MamlReplay(estimator.steps, lr, estimator.lam, estimator.inner, estimator.tol)
         return exact.meta_gradient(problem, task, theta).grad

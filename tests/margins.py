@@ -1,7 +1,7 @@
 """``--margins``: how near the numbers of passing assertions come to their bounds.
 
-Every ``assert value < bound`` and ``assert value == pytest.approx(…)`` between numbers is read, as pytest explains it, and
-every ``torch.testing.assert_close``; those whose value takes much of its bound are listed, the nearest first. What is
+Every ``assert value < bound`` and ``assert value == pytest.approx(…)`` between numbers is read, as pytest explains it,
+and every ``torch.testing.assert_close``; those whose value takes much of its bound are listed, the nearest first. What is
 there by rounding alone needs a bound from analysis (:mod:`tests.rounding`), or fails on the next processor.
 """
 
@@ -90,7 +90,7 @@ class _Recorder:
 
 
 def comparisons(explanation: str) -> Iterator[tuple[float, float]]:
-    """The (value, bound) of each comparison of numbers in pytest's explanation of an assertion; of whole numbers none."""
+    """Value and bound of each comparison of numbers in pytest's explanation of an assertion; of whole ones none."""
     line = explanation.partition("\n")[0]
     if "±" in line:
         line = APPROXIMATE.sub(r"_about(\1, \2)", line).replace("approx", "")

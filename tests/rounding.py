@@ -1,9 +1,9 @@
 """What rounding alone may add to a result: allowances from the number of unknowns n, κ, eps and iterations.
 
-Worst-case constants grow as n and as iterations, so that in single precision a wrong solver would pass below them. These
-are the probabilistic ones: n roundings, independent and of mean 0, come to at most λ√n u, u = eps/2, except with
-probability 2 exp(−λ²/2) (Higham & Mary, "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput. 41,
-2019, theorem 2.4). λ is that of one in a million. They hold for any order of summation and any processor; a
+Worst-case constants grow as n and as iterations, so that in single precision a wrong solver would pass below them.
+These are the probabilistic ones: n roundings, independent and of mean 0, come to at most λ√n u, u = eps/2, except with
+probability 2 exp(−λ²/2) (Higham & Mary, "A new approach to probabilistic rounding error analysis", SIAM J. Sci.
+Comput. 41, 2019, theorem 2.4). λ is that of one in a million. They hold for any order of summation and any processor; a
 fused multiplication rounds less.
 
 Relative to the 2-norm of the result where nothing else is said; first order in u.
@@ -44,8 +44,8 @@ def elimination(size: int, kappa: float, dtype: torch.dtype) -> float:
 def conjugate_gradients(size: int, kappa: float, iterations: int, dtype: torch.dtype) -> float:
     """Of x_t, in the norm of B and relative to x*.
 
-    The residual of the recurrence leaves the true one by the rounding of each product B(α_j p_j), and by B times that of
-    each sum x_j (Greenbaum, "Estimating the attainable accuracy of recursively computed residual methods", 1997,
+    The residual of the recurrence leaves the true one by the rounding of each product B(α_j p_j), and by B times that
+    of each sum x_j (Greenbaum, "Estimating the attainable accuracy of recursively computed residual methods", 1997,
     theorem 2.2). Directions have no negative inner products, so Σ‖α_j p_j‖² ≤ ‖x_t‖² and independent roundings of
     the products come to those of one, n terms relative to ‖B‖‖x‖; in the norm of B⁻¹ that is times κ. Those of t sums
     come to √t u‖x‖, in the norm of B times √κ.

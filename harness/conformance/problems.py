@@ -2,26 +2,22 @@
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from harness.attention import math_attention
 from harness.bilevel import Checked, ClosedForm, Problem, Task
 from harness.conformance.claims import copied, equal, require, rounding, tensors
+from harness.conformance.derivatives import derivative_fault
 from harness.errors import BadInput, first_line
 from harness.meters.accuracy import agreement
 from harness.objective import Objective
 from harness.pytree import Layout, Params
 from harness.references import DENSE_SIZE, implicit_gradient, in_float64
 
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
-"""Lengths over which differences are taken; the best of them counts: kinks spoil the long ones, rounding the short."""
-DIFFERENCE_TOLERANCE = 1e-4
-"""Relative error of a derivative against finite differences in float64."""
 CLOSED_FORM_TOLERANCE = 1e-6
 LAM = 1.0
 """λ at which a closed form is checked."""
@@ -48,8 +44,7 @@ def check_problem(problem: Problem) -> list[str]:
         with _unchanged(problem, theta, data, f"{name} changes"):
             _check_loss(loss, theta, data, name)
     wide_task, wide_theta = in_float64(task, theta)
-    for loss, data, name in _losses(problem, wide_task):
-        _check_derivatives(loss, wide_theta, data, name)
+    _check_derivatives(problem, wide_task, wide_theta)
     if isinstance(problem, ClosedForm):
         _check_closed_form(problem, wide_task, wide_theta)
     return _vmap_remarks(problem, theta)
@@ -141,51 +136,21 @@ def _held(problem: object) -> dict[str, Tensor]:
     return held
 
 
-def _check_derivatives(loss: Callable[[Params, Any], Tensor], theta: Params, data: Any, name: str) -> None:
-    """Gradient and Hessian-vector product by reverse mode against central differences, along one random direction."""
-    layout = Layout.of(theta)
-    flat = layout.ravel(theta)
-    generator = torch.Generator().manual_seed(0)
-    direction = torch.randn(flat.shape, generator=generator, dtype=flat.dtype).to(flat.device)
-    direction /= direction.norm()
-
-    def value(point: Tensor) -> Tensor:
-        return loss(layout.unravel(point), data)
-
-    def gradient(point: Tensor, *, create_graph: bool = False) -> tuple[Tensor, Tensor]:
-        leaf = point.detach().requires_grad_()
-        return torch.autograd.grad(value(leaf), leaf, create_graph=create_graph)[0], leaf
-
-    try:
-        value(flat)
-    except RuntimeError as error:
-        raise AssertionError(f"{name} cannot be computed in float64: {first_line(error)}") from error
-    try:
-        with math_attention():
-            slope, leaf = gradient(flat, create_graph=True)
-            product = torch.zeros_like(slope)
-            if slope.requires_grad:
-                [product] = torch.autograd.grad(slope, leaf, direction, materialize_grads=True, allow_unused=True)
-    except RuntimeError as error:
-        raise AssertionError(f"{name} cannot be differentiated twice: {first_line(error)}") from error
-    along = slope.detach().dot(direction)[None]
-    _require_derivative(along, lambda point: value(point).detach()[None], flat, direction, f"{name}: its gradient")
-    _require_derivative(
-        product, lambda point: gradient(point)[0], flat, direction, f"{name}: its Hessian-vector product"
-    )
-
-
-def _require_derivative(
-    found: Tensor, function: Callable[[Tensor], Tensor], point: Tensor, direction: Tensor, what: str
-) -> None:
-    quotients = [(function(point + h * direction) - function(point - h * direction)) / (2 * h) for h in STEPS]
-    best = min(quotients, key=lambda quotient: float((found - quotient).norm()))
-    error = float((found - best).norm())
-    scale = max(float(found.norm()), float(best.norm()), 1e-8 * float(function(point).norm()))
-    require(
-        error <= DIFFERENCE_TOLERANCE * scale,
-        f"{what} is off by {error / scale if scale else error:.1e} from finite differences in float64",
-    )
+def _check_derivatives(problem: Problem, task: Task, theta: Params) -> None:
+    """Both losses, twice differentiated, against finite differences."""
+    objective = Objective.of(problem, task, theta, 0.0)
+    losses = {"inner_loss": objective, "outer_loss": replace(objective, inner_loss=objective.outer_loss)}
+    for name, loss in losses.items():
+        try:
+            loss.inner_loss(loss.theta)
+        except RuntimeError as error:
+            raise AssertionError(f"{name} cannot be computed in float64: {first_line(error)}") from error
+        try:
+            loss.hessian(loss.theta)(torch.ones_like(loss.theta))
+        except RuntimeError as error:
+            raise AssertionError(f"{name} cannot be differentiated twice: {first_line(error)}") from error
+    fault = derivative_fault(objective, outer_twice=True)
+    require(fault is None, str(fault))
 
 
 def _check_closed_form(problem: Problem, task: Task, theta: Params) -> None:

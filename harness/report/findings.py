@@ -66,7 +66,16 @@ def accuracy(setting: Setting, metric: str) -> str | None:
     counts = {point.count for point in at_last.values()}
     median = f" (median of {counts.pop()} seeds)" if counts != {1} and len(counts) == 1 else ""
     sentence = f"Relative error against {REFERENCES[metric]} at {setting.variable.at(last)}{median}: {errors}."
-    return " ".join([sentence, *(_against_maml(at_last) if metric == "implicit_relative_error" else ())])
+    more = _against_maml(at_last) if metric == "implicit_relative_error" else _by_construction(at_last)
+    return " ".join([sentence, *more])
+
+
+def _by_construction(points: Mapping[Curve, Summary]) -> list[str]:
+    """That replay is no evidence for itself."""
+    labels = [curve.label for curve in points if curve.estimator == "maml-replay"]
+    if not labels:
+        return []
+    return [f"The reference is computed by replay: the error of {names(labels)} is rounding alone, by construction."]
 
 
 def _against_maml(points: Mapping[Curve, Summary]) -> list[str]:

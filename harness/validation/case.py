@@ -3,33 +3,39 @@
 All vectors are flat, of shape (n,), and in float64.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from harness.attention import math_attention
 from harness.bilevel import ClosedForm, Problem, Task
+from harness.cell import Reference
+from harness.errors import BadInput
 from harness.estimators import Estimator
-from harness.estimators.replay import MamlReplay
-from harness.inner import DifferentiableSolver
-from harness.linear_solvers import ConjugateGradient, Operator
+from harness.inner import DifferentiableSolver, InnerSolver
 from harness.objective import Objective
 from harness.pytree import Params
 from harness.references import inner_minimiser
+from harness.validation.system import System
+from harness.validation.walk import Back, walk_back
 
-CG_STEPS = 1000
-"""Most CG steps of a solve that is meant to be exact."""
-CG_TOLERANCE = 1e-11
+
+@dataclass(frozen=True)
+class Point:
+    """A φ at which a function may have differentiated."""
+
+    where: str
+    """In words that follow a sentence, as in " at φ_K"."""
+    phi: Callable[["Case"], Tensor] = field(compare=False)
 
 
 @dataclass(frozen=True)
 class Case:
     """A draw with what the function returned and the reference it misses."""
 
+    vs: Reference
     problem: Problem
     task: Task
     theta: Params
@@ -44,6 +50,8 @@ class Case:
     variation: float
     """How far a second call with the same input was from the first."""
     reference: Tensor
+    systems: dict[Point, System] = field(default_factory=dict[Point, System], repr=False, compare=False)
+    """Those made so far: each holds a gradient's graph."""
 
     @cached_property
     def objective(self) -> Objective:
@@ -57,14 +65,29 @@ class Case:
         return bool((lam > 0).all()) if isinstance(lam, Tensor) else lam > 0
 
     @property
+    def unrolls(self) -> bool:
+        """Whether K is known and the inner solver's steps can be differentiated."""
+        return self.steps is not None and isinstance(self.loop.solver, DifferentiableSolver)
+
+    @property
     def error(self) -> float:
         """Relative error of what was returned."""
         return self.distance(self.reference)
 
-    def distance(self, other: Tensor) -> float:
-        """Relative error of what was returned if ``other`` were the reference; infinite where that is not finite."""
-        error, norm = float((self.returned - other).norm()), float(other.norm())
-        return error / norm if norm > 0 and error < float("inf") else float("inf")
+    def distance(self, other: Tensor, within: Tensor | None = None) -> float:
+        """Relative error of what was returned if ``other`` were the reference; infinite where that is not finite.
+
+        Args:
+            other: What might be the reference.
+            within: A boolean mask of the entries to look at.
+        """
+        returned = self.returned
+        if within is not None:
+            returned, other = returned[within], other[within]
+        error, norm = float((returned - other).norm()), float(other.norm())
+        if norm == 0:
+            return 0.0 if error == 0 else float("inf")
+        return error / norm if error < float("inf") else float("inf")
 
     @cached_property
     def minimiser(self) -> Tensor:
@@ -74,34 +97,65 @@ class Case:
     @cached_property
     def last(self) -> Tensor:
         """φ_K."""
-        return self.loop.descend(self.objective, self.lr).phi
+        return self.descend(self.objective)
+
+    def descend(self, objective: Objective, solver: InnerSolver | None = None, lr: float | None = None) -> Tensor:
+        """φ_K of another objective, inner solver or step size."""
+        return (solver or self.loop.solver).solve(objective, self.loop.steps, lr or self.lr, self.loop.tol).phi
 
     def query_gradient(self, phi: Tensor) -> Tensor:
         """∇L(φ)."""
         return self.objective.query_gradient(phi)[1]
 
-    def scaled(self, multiple: float) -> Objective:
-        """G with λ times ``multiple``."""
-        return replace(self.objective, lam=self.objective.lam * multiple)
+    def scaled(self, multiple: float = 1.0, loss: float = 1.0) -> Objective:
+        """G with λ times ``multiple`` and the inner loss times ``loss``."""
+        inner = self.objective.inner_loss
+        scaled = inner if loss == 1 else lambda phi: inner(phi) * loss
+        return replace(self.objective, lam=self.objective.lam * multiple, inner_loss=scaled)
 
-    def system(self, phi: Tensor) -> "System":
-        """The implicit method's linear system at φ."""
-        return System(self.objective.hessian(phi), self.objective.lam, self.query_gradient(phi))
+    def towards_zero(self) -> Objective:
+        """G with (λ/2)‖φ‖² for the proximal term."""
+        inner, lam = self.objective.inner_loss, self.objective.lam
+        return replace(self.objective, inner_loss=lambda phi: inner(phi) + (lam * phi.square()).sum(-1) / 2, lam=0.0)
 
-    def iterates(self, objective: Objective, most: int) -> Iterator[tuple[int, Tensor]]:
+    def given(self, task: Task) -> "Case":
+        """The same with other data."""
+        return replace(self, task=task, systems={})
+
+    def right(self) -> Tensor:
+        """The reference, computed here."""
+        return self.backprop() if self.vs == "backprop" else self.implicit()
+
+    def without(self, *names: str) -> Tensor:
+        """A vector of 1, and 0 in these parameters."""
+        ones = self.objective.layout.unravel(torch.ones_like(self.objective.theta))
+        return self.objective.layout.ravel({name: each * (name not in names) for name, each in ones.items()})
+
+    def system(self, point: Point) -> System:
+        """The implicit method's linear system at a φ."""
+        if point not in self.systems:
+            self.systems[point] = self.system_at(point.phi(self))
+        return self.systems[point]
+
+    def system_at(self, phi: Tensor, objective: Objective | None = None) -> System:
+        """The same, not kept, for G or another objective."""
+        objective = objective or self.objective
+        return System(objective.hessian(phi), objective.lam, self.query_gradient(phi))
+
+    def iterates(self, most: int) -> Iterator[tuple[int, Tensor]]:
         """Pairs of k and φ_k, from k = 1 on; K alone where the inner solver cannot be walked step by step."""
         solver = self.loop.solver
         if not isinstance(solver, DifferentiableSolver):
             if self.steps:
-                yield self.steps, solver.solve(objective, self.steps, self.lr).phi
+                yield self.steps, self.last
             return
-        solver = solver.bind(objective, self.lr)
+        solver = solver.bind(self.objective, self.lr)
         with torch.no_grad():
-            walk = solver.walk(solver.initial(objective.theta), objective.gradient, most, self.lr)
+            walk = solver.walk(solver.initial(self.objective.theta), self.objective.gradient, most, self.lr)
             for k, state in enumerate(walk, start=1):
                 yield k, state[0]
 
-    def implicit(self, multiple: float) -> Tensor:
+    def implicit(self, multiple: float = 1.0) -> Tensor:
         """The exact implicit gradient for λ times ``multiple``.
 
         Raises:
@@ -113,93 +167,35 @@ class Case:
                 self.problem.implicit_meta_gradient(self.task, self.theta, lam * multiple)
             )
         objective = self.scaled(multiple)
-        phi = inner_minimiser(objective, self.minimiser)
-        return System(objective.hessian(phi), objective.lam, self.query_gradient(phi)).exact()
+        return self.system_at(inner_minimiser(objective, self.minimiser), objective).exact()
 
-    def implicit_at(self, multiple: float) -> Tensor:
-        """The implicit gradient at the exact inner solution for λ times ``multiple``.
+    def walk_back(
+        self,
+        objective: Objective | None = None,
+        *,
+        steps: int | None = None,
+        lr: float | None = None,
+        solver: InnerSolver | None = None,
+    ) -> Iterator[Back]:
+        """Backprop through the inner loop, with another objective, K, α or inner solver.
 
         Raises:
-            NoReference: There is none.
+            BadInput: Its steps cannot be differentiated.
         """
-        return self.system(inner_minimiser(self.scaled(multiple), self.minimiser)).exact()
+        solver = solver or self.loop.solver
+        if not isinstance(solver, DifferentiableSolver):
+            raise BadInput("inner: its steps cannot be differentiated")
+        loop = self.loop
+        return walk_back(solver, objective or self.objective, steps or loop.steps, lr or self.lr, loop.tol)
 
-    def backprop(self, *, steps: int | None = None, multiple: float = 1.0, lr: float | None = None) -> Tensor:
-        """Exact backprop through the inner loop, with another K, λ or α."""
-        steps, lr = steps or self.loop.steps, lr or self.lr
-        replay = MamlReplay(steps, lr, self.loop.lam, self.loop.inner, self.loop.tol)
-        return replay.estimate(self.scaled(multiple), lr).grad
-
-    def backprop_detached(self) -> Tensor:
-        """Backprop through the inner loop with the θ of the proximal term taken for a constant."""
-        theta = self.objective.theta.clone().requires_grad_()
-        solver = self.loop.differentiable_solver().bind(self.objective, self.lr)
-        with torch.enable_grad(), math_attention():
-            state, _ = solver.advance(
-                solver.initial(theta),
-                lambda phi: self.objective.gradient(phi, create_graph=True),
-                self.loop.steps,
-                self.lr,
-                self.loop.tol,
-            )
-            return torch.autograd.grad(self.objective.outer_loss(state[0]), theta)[0]
-
-
-@dataclass(frozen=True)
-class System:
-    """(H + λ) x = λ g, the implicit method's linear system at one φ."""
-
-    hessian: Operator
-    lam: float | Tensor
-    gradient: Tensor
-    """g = ∇L(φ)."""
-
-    def symmetric(self, multiple: float = 1.0) -> tuple[Operator, Tensor]:
-        """B and b of (I + H/λ) z = b with λ times ``multiple``, symmetric where λ goes by parameter; x = √λ z."""
-        root = self._root(multiple)
-        return lambda z: z + self.hessian(z / root) / root, self.gradient / root
-
-    def _root(self, multiple: float) -> float | Tensor:
-        lam = self.lam * multiple
-        return lam.sqrt() if isinstance(lam, Tensor) else math.sqrt(lam)
-
-    def exact(self, multiple: float = 1.0) -> Tensor:
-        """The solution with λ times ``multiple``."""
-        return self.after(CG_STEPS, multiple, CG_TOLERANCE)
-
-    def after(self, cg_steps: int, multiple: float = 1.0, tol: float = 0.0) -> Tensor:
-        """The solution after some CG steps."""
-        operator, rhs = self.symmetric(multiple)
-        return ConjugateGradient(cg_steps, tol).solve(operator, rhs).x * self._root(multiple)
-
-    def iterates(self, most: int) -> Iterator[tuple[int, Tensor]]:
-        """Pairs of t and the solution after t CG steps, until they are exact or meet negative curvature."""
-        operator, rhs = self.symmetric()
-        x, residual, direction = torch.zeros_like(rhs), rhs, rhs
-        squared = start = rhs.dot(rhs)
-        for t in range(1, most + 1):
-            product = operator(direction)
-            curvature = direction.dot(product)
-            if not bool((curvature > 0) & (squared > CG_TOLERANCE**2 * start)):
-                return
-            length = squared / curvature
-            x, residual = x + length * direction, residual - length * product
-            previous, squared = squared, residual.dot(residual)
-            direction = residual + squared / previous * direction
-            yield t, x * self._root(1.0)
-
-    def residual(self, x: Tensor) -> float:
-        """‖(H + λ) x − λ g‖ / ‖λ g‖: one product tells whether x solves the system."""
-        right = self.lam * self.gradient
-        return float((self.hessian(x) + self.lam * x - right).norm() / right.norm())
-
-    def multiple(self, x: Tensor) -> float:
-        """The multiple μ of λ with which x solves the system best: H x + μ λ (x − g) = 0 by least squares."""
-        slope = self.lam * (x - self.gradient)
-        return -float(self.hessian(x).dot(slope) / slope.dot(slope))
-
-    def multiple_and_factor(self, x: Tensor) -> tuple[float, float]:
-        """μ and c with which H x + μ λ x − c μ λ g = 0 holds best."""
-        columns = torch.stack([self.lam * x, -self.lam * self.gradient], dim=1)
-        multiple, product = torch.linalg.lstsq(columns, -self.hessian(x)[:, None]).solution[:, 0].tolist()
-        return multiple, product / multiple if multiple else float("nan")
+    def backprop(
+        self,
+        objective: Objective | None = None,
+        *,
+        steps: int | None = None,
+        lr: float | None = None,
+        solver: InnerSolver | None = None,
+    ) -> Tensor:
+        """The gradient at the end of that walk."""
+        *_, last = self.walk_back(objective, steps=steps, lr=lr, solver=solver)
+        return last.cotangent + last.from_theta

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import torch
@@ -10,18 +10,22 @@ import torch
 from harness.bilevel import Problem, Task
 from harness.cell import Reference
 from harness.checks import require_dtype, require_positive
+from harness.conformance.derivatives import derivative_fault
 from harness.errors import BadInput, faults_of, unknown
 from harness.estimators import Estimator
 from harness.estimators.first_order import Fomaml
+from harness.estimators.replay import MamlReplay
+from harness.estimators.unrolled import Maml
 from harness.machine import resolve_device
 from harness.meters.accuracy import agreement
+from harness.objective import Objective
 from harness.parts import first_draw, require_placeable
 from harness.pytree import Layout, Params
 from harness.references import NoReference, in_float64, reference_gradient
 from harness.registry import PROBLEMS
 from harness.validation.case import Case
-from harness.validation.hypotheses import likely_cause
 from harness.validation.outputs import Function, Unfit, returned
+from harness.validation.ranking import likely_cause
 from harness.validation.report import Cause, Draw, ValidationReport
 from harness.validation.subject import Subject, described, subject
 
@@ -92,12 +96,7 @@ def validate(
     name = problem if isinstance(problem, str) else type(problem).__name__
     kind = _dtype(first_draw(_problem(problem, numbers[0], dtype, rest), numbers[0], name)[1])
     tolerance = default_tolerance(vs, kind) if tol is None else float(tol)
-    draws, cases = list[Draw](), list[Case]()
-    for seed in numbers:
-        draw, case = _compare(who, vs, _problem(problem, seed, dtype, rest), name, seed, tolerance)
-        draws.append(draw)
-        if case is not None and len(cases) < CASES:
-            cases.append(case)
+    compared = [_compare(who, vs, _problem(problem, seed, dtype, rest), name, seed, tolerance) for seed in numbers]
     return ValidationReport(
         function=who.name,
         problem=described(name, rest),
@@ -105,8 +104,8 @@ def validate(
         settings=who.shown,
         dtype=str(kind).removeprefix("torch."),
         tolerance=tolerance,
-        draws=tuple(draws),
-        cause=_cause(vs, draws, cases, tolerance),
+        draws=tuple(each.draw for each in compared),
+        cause=_cause(compared, tolerance),
     )
 
 
@@ -143,30 +142,40 @@ def _dtype(theta: Params) -> torch.dtype:
     return next(iter(theta.values())).dtype
 
 
-def _compare(
-    who: Subject, vs: Reference, problem: Problem, name: str, seed: int, tolerance: float
-) -> tuple[Draw, Case | None]:
-    """One draw: the verdict, and where it is off, what a cause can be looked for in."""
+@dataclass(frozen=True)
+class _Compared:
+    """One draw: the verdict, and where it is off what its cause is, or may be looked for in."""
+
+    draw: Draw
+    case: Case | None = None
+    cause: Cause | None = None
+
+
+def _compare(who: Subject, vs: Reference, problem: Problem, name: str, seed: int, tolerance: float) -> _Compared:
     (task, theta), (own_task, _) = first_draw(problem, seed, name), first_draw(problem, seed, name)
     wide_task, wide_theta = in_float64(task, theta)
     lr = who.loop.lr
     try:
         with faults_of(problem, f"problem '{name}': its losses"):
+            fault = derivative_fault(Objective.of(problem, wide_task, wide_theta, 0.0))
+            if fault is not None:
+                return _unfit(seed, "losses", f"{fault}; the function and the reference both rest on it")
             if lr == "auto":
                 lr = Fomaml(1, lr, who.loop.lam).meta_gradient(problem, wide_task, wide_theta).diagnostics.lr
-            reference = reference_gradient(vs, problem, wide_task, wide_theta, who.loop, lr)
+            reference = _reference(vs, problem, wide_task, wide_theta, who.loop, lr)
     except NoReference as error:
         raise NoReference(f"{error} (seed {seed})") from None
     try:
         grad = returned(who.function, problem, own_task, theta)
     except Unfit as unfit:
-        return Draw(seed, False, reason=str(unfit)), None
+        return _unfit(seed, "output", str(unfit))
     found = agreement(grad, reference)
     draw = Draw(seed, found.relative_error <= tolerance, **asdict(found))
     if draw.passed:
-        return draw, None
+        return _Compared(draw)
     layout = Layout.of(theta)
-    return draw, Case(
+    case = Case(
+        vs=vs,
         problem=problem,
         task=wide_task,
         theta=wide_theta,
@@ -178,6 +187,18 @@ def _compare(
         variation=_variation(grad, who.function, problem, own_task, theta),
         reference=layout.ravel(reference),
     )
+    return _Compared(draw, case)
+
+
+def _unfit(seed: int, kind: str, reason: str) -> _Compared:
+    return _Compared(Draw(seed, False, reason=reason), cause=Cause(kind, reason))
+
+
+def _reference(vs: Reference, problem: Problem, task: Task, theta: Params, loop: Estimator, lr: float) -> Params:
+    """The reference, which is replay, but by the retained graph for an estimator that is replay itself."""
+    if vs == "backprop" and isinstance(loop, MamlReplay):
+        return Maml(loop.steps, lr, loop.lam, loop.inner, loop.tol).meta_gradient(problem, task, theta).grad
+    return reference_gradient(vs, problem, task, theta, loop, lr)
 
 
 def _variation(grad: Params, function: Function, problem: Problem, task: Task, theta: Params) -> float:
@@ -188,9 +209,7 @@ def _variation(grad: Params, function: Function, problem: Problem, task: Task, t
         return math.inf
 
 
-def _cause(vs: Reference, draws: Sequence[Draw], cases: Sequence[Case], tolerance: float) -> Cause | None:
-    cause = likely_cause(vs, cases, tolerance) if cases else None
-    if cause is None:
-        reason = next((draw.reason for draw in draws if draw.reason is not None), None)
-        cause = None if reason is None else Cause("output", reason)
-    return cause
+def _cause(compared: Sequence[_Compared], tolerance: float) -> Cause | None:
+    cases = [each.case for each in compared if each.case is not None][:CASES]
+    cause = next((each.cause for each in compared if each.cause is not None), None)
+    return (likely_cause(cases, tolerance) if cases else None) or cause

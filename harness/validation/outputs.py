@@ -53,7 +53,9 @@ def _checked(result: Any, theta: Params) -> Params:
 
 def _fault(grad: Any, like: Tensor) -> str | None:
     if not isinstance(grad, Tensor):
-        return f"is {'None' if grad is None else f'a {type(grad).__name__}'}, not a tensor"
+        if grad is None:
+            return "is None, not a tensor: is it detached from the graph (detach(), .data, no_grad), or unused?"
+        return f"is a {type(grad).__name__}, not a tensor"
     if grad.shape != like.shape:
         return f"has shape {tuple(grad.shape)}, theta's is {tuple(like.shape)}"
     if grad.dtype != like.dtype:

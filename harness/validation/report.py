@@ -27,7 +27,8 @@ class Cause:
     """What the function seems to compute instead."""
 
     kind: str
-    """One word for programs, as in ``sign``, ``factor``, ``lambda``, ``cg-steps``."""
+    """One word for programs, as in ``sign``, ``factor``, ``lambda``, ``cg-steps``; ``" or "`` joins
+    several that nothing tells apart."""
     line: str
     """One sentence for people, with the numbers found."""
 
@@ -55,10 +56,18 @@ class ValidationReport:
 
     @property
     def likely_cause(self) -> str | None:
-        """What is wrong, in a sentence; ``"unknown"`` where nothing fits, ``None`` where nothing is wrong."""
+        """What is wrong, in a sentence; ``None`` where nothing is.
+
+        Where nothing fits it is ``"unknown"``, with what to tell so that more can be looked for.
+        """
         if self.passed:
             return None
-        return self.cause.line if self.cause else "unknown"
+        if self.cause:
+            return self.cause.line
+        untold = [f"{name}=…" for name in ("steps", "lr") if self.settings.get(name) is None]
+        if self.reference == "implicit" and untold:
+            return f"unknown; tell {' and '.join(untold)} to have causes at φ_K looked for as well"
+        return "unknown"
 
     def to_json(self) -> str:
         """The report as a JSON object; numbers that are not finite are ``null``."""

@@ -57,6 +57,8 @@ def test_leaks_are_told() -> None:
 @pytest.mark.parametrize(("error", "state"), [(1e-16, State.GOOD), (1e-3, State.BAD)])
 def test_maml_has_to_be_exact_backprop(error: float, state: State) -> None:
     assert found(of({"backprop_relative_error": [error]}), "MAML against exact backprop")[0] is state
+    replay = of({"backprop_relative_error": [0.0]}, estimator="maml-replay")
+    assert found(replay, "MAML against exact backprop")[0] is State.UNKNOWN  # it is the reference
     implicit = of({"backprop_relative_error": [0.5]}, estimator="imaml-cg")
     assert found(implicit, "MAML against exact backprop")[0] is State.UNKNOWN
 

@@ -148,6 +148,14 @@ def test_zero_against_backprop_is_called_exact() -> None:
     )
 
 
+def test_replay_is_said_to_be_the_reference_itself() -> None:
+    metric = "backprop_relative_error"
+    replay = curve("Replay", "maml-replay", (1, 8), error(0.0, metric))
+    said = "The reference is computed by replay: the error of Replay is rounding alone, by construction."
+    assert str(accuracy(setting_of(*replay), metric)).endswith(said)
+    assert "by construction" not in str(accuracy(setting_of(*curve("MAML", "maml", (8,), error(0.0, metric))), metric))
+
+
 def test_rounding_names_the_dtype() -> None:
     setting = setting_of(
         *curve("MAML", "maml", (1, 16), error(6e-5, "rounding_relative_error"), dtype="bfloat16"),
