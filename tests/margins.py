@@ -1,8 +1,8 @@
 """``--margins``: how near the numbers of passing assertions come to their bounds.
 
 Every ``assert value < bound`` and ``assert value == pytest.approx(…)`` between numbers is read, as pytest explains it,
-and every ``torch.testing.assert_close``; those whose value takes much of its bound are listed, the nearest first. What is
-there by rounding alone needs a bound from analysis (:mod:`tests.rounding`), or fails on the next processor.
+and every ``torch.testing.assert_close``; those whose value takes much of its bound are listed, the nearest first. What
+is there by rounding alone needs a bound from analysis (:mod:`tests.rounding`), or fails on the next processor.
 """
 
 import ast
