@@ -20,6 +20,7 @@ from harness.cell import SCHEMA_VERSION, Measurement, Status
 from harness.errors import BadInput, os_errors
 from harness.files import is_remnant, remove_remnants, replace
 from harness.lines import LONGEST, Judge, Outcome, Process, line, require_time, whole_lines
+from harness.lock import LOCK, lock
 from harness.manifest import Machine, Manifest
 from harness.repeats import merged
 from harness.text import harmless
@@ -62,7 +63,13 @@ class Run:
     """A run directory open for writing; :func:`open_run` makes it, leaving its ``with`` block closes it."""
 
     def __init__(
-        self, path: Path, manifest: Manifest, file: FileIO, outcomes: dict[Process, Outcome], notices: list[str]
+        self,
+        path: Path,
+        manifest: Manifest,
+        file: FileIO,
+        outcomes: dict[Process, Outcome],
+        notices: list[str],
+        unlock: Callable[[], None],
     ) -> None:
         self.path = path
         self.manifest = manifest
@@ -70,6 +77,7 @@ class Run:
         """What the user should know, a line each."""
         self._file = file
         self._outcomes = outcomes
+        self._unlock = unlock
 
     def ran_out_of_memory(self) -> bool:
         """Whether a process of a cell did, and nothing else became of it since."""
@@ -113,6 +121,7 @@ class Run:
 
     def close(self) -> None:
         """Let other writers in."""
+        self._unlock()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -141,9 +150,16 @@ def open_run(path: Path, manifest: Manifest) -> Run:
         path.mkdir(parents=True, exist_ok=True)
         file = _open_to_append(path / MEASUREMENTS)
         try:
-            _lock(file, path)
-            return _opened(path, manifest, file)
+            unlock = lock(file, path)
+        except BaseException as error:
+            file.close()
+            if isinstance(error, OSError):
+                _remove_if_begun(path)
+            raise
+        try:
+            return _opened(path, manifest, file, unlock)
         except BaseException:
+            unlock()
             file.close()
             raise
 
@@ -176,7 +192,7 @@ def load_run(path: Path) -> LoadedRun:
     return LoadedRun(path, manifest, processes, notices)
 
 
-def _opened(path: Path, manifest: Manifest, file: FileIO) -> Run:
+def _opened(path: Path, manifest: Manifest, file: FileIO, unlock: Callable[[], None]) -> Run:
     stored = _stored_manifest(path, manifest)  # again: another writer may have come and gone before the lock was ours
     remove_remnants(path)
     notices: list[str] = []
@@ -193,7 +209,7 @@ def _opened(path: Path, manifest: Manifest, file: FileIO) -> Run:
         notices.append(f"{path / MEASUREMENTS}: the last line was incomplete and was cut off")
     if manifest != stored:
         _write_manifest(path, manifest)
-    return Run(path, manifest, file, lines.latest, notices)
+    return Run(path, manifest, file, lines.latest, notices, unlock)
 
 
 def _stored_manifest(path: Path, wanted: Manifest) -> Manifest | None:
@@ -234,7 +250,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _left_by_an_aborted_start(entry: Path) -> bool:
-    return is_remnant(entry) or (entry.name == MEASUREMENTS and entry.stat().st_size == 0)
+    return is_remnant(entry) or entry.name == LOCK or (entry.name == MEASUREMENTS and entry.stat().st_size == 0)
 
 
 _OPTIONS = ("device", "threads")
@@ -331,16 +347,14 @@ def _write_manifest(path: Path, manifest: Manifest) -> None:
         replace(path / MANIFEST, manifest.model_dump_json(indent=2).encode() + b"\n")
 
 
+def _remove_if_begun(path: Path) -> None:
+    """Remove an empty file of measurements that no manifest goes with."""
+    file = path / MEASUREMENTS
+    if not (path / MANIFEST).exists() and not file.stat().st_size:
+        file.unlink()
+
+
 def _open_to_append(path: Path) -> FileIO:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise BadInput(f"{path}: not a file")
     return FileIO(path, "a")
-
-
-def _lock(file: FileIO, path: Path) -> None:
-    import fcntl  # POSIX only; runs can be read anywhere
-
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise BadInput(f"{path} is being written to by another run; wait for it or choose another --out") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Sequence
 from io import BufferedReader
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import BadInput
+from harness.text import harmless
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,7 +73,26 @@ def parsed(model: type[M], text: bytes, where: str, newest: int, schema: str = "
         raise BadInput(f"{begin}damaged (schema_version: there is no such {schema})")
     if strict and found.model_dump_json(exclude_unset=True).encode() != text:
         _require_as_written(found, text, begin)
-    return found
+    return _harmless(found) if _COMMANDS.search(text) else found
+
+
+_COMMANDS = re.compile(rb"\\[bfru]|\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""What a JSON text with a character in it that :func:`harness.text.harmless` writes out has at least one of."""
+
+
+def _harmless(value: Any) -> Any:
+    """The same with nothing in its texts that a terminal would obey: it may come from anyone."""
+    match value:
+        case str():
+            return harmless(value)
+        case BaseModel():
+            return value.model_copy(update={name: _harmless(each) for name, each in value})
+        case dict():
+            return {_harmless(name): _harmless(each) for name, each in value.items()}
+        case list() | tuple():
+            return type(value)(_harmless(each) for each in value)
+        case _:
+            return value
 
 
 def _refuse_unknown_version(text: bytes, begin: str, newest: int, schema: str) -> None:

@@ -311,7 +311,7 @@ def test_failed_append_leaves_the_file_as_it_was(finished: Path):
 def test_second_writer_is_refused_until_the_first_is_done(finished: Path):
     with open_run(finished, planning(1)):
         before = contents(finished)
-        assert "is being written to by another run" in refusal(finished, planning(1))
+        assert "is being written to by process" in refusal(finished, planning(1))
         assert contents(finished) == before
         assert len(load_run(finished).measurements) == 2
     open_run(finished, planning(1)).close()
@@ -427,3 +427,20 @@ def test_a_run_whose_cells_do_not_tell_their_defaults_is_read_but_not_continued(
     assert "schema 3, whose cells do not tell the defaults" in refusal(finished, planning(1, 2, 3))
     assert contents(finished) == before
     assert len(load_run(finished).measurements) == 2
+
+
+# Hostile text
+
+
+def test_what_a_terminal_would_obey_in_a_run_is_written_out_as_it_is_read(tmp_path: Path):
+    hostile, shown = "MAML \x1b]0;x\x07\x9b2J\u202e", r"MAML \x1b]0;x\x07\x9b2J\u202e"
+    of = measured(1).model_copy(update={"reason": hostile, "notes": {"peak_bytes": hostile, hostile: "λ"}})
+    of = of.model_copy(update={"cell": of.cell.model_copy(update={"label": hostile})})
+    manifest = planning(1)
+    suite = manifest.suite.model_copy(update={"title": hostile})
+    with open_run(tmp_path, manifest.model_copy(update={"suite": suite, "command": [hostile]})) as run:
+        run.append(of)
+    loaded = load_run(tmp_path)
+    [found] = loaded.measurements
+    assert (found.cell.label, found.reason, found.notes) == (shown, shown, {"peak_bytes": shown, shown: "λ"})
+    assert (loaded.manifest.suite.title, loaded.manifest.command) == (shown, [shown])

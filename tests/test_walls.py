@@ -40,6 +40,7 @@ FLOORS = [
         "suite_schema",
         "suite_values",
         "suite",
+        "lock",
         "store",
         "repeats",
         "limits",
