@@ -83,7 +83,7 @@ _COMMANDS = re.compile(rb"\\[bfru]|\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x
 def _harmless(value: Any) -> Any:
     """The same with nothing in its texts that a terminal would obey: it may come from anyone."""
     match value:
-        case str():
+        case str() if type(value) is str:  # not a status
             return harmless(value)
         case BaseModel():
             return value.model_copy(update={name: _harmless(each) for name, each in value})

@@ -442,5 +442,7 @@ def test_what_a_terminal_would_obey_in_a_run_is_written_out_as_it_is_read(tmp_pa
         run.append(of)
     loaded = load_run(tmp_path)
     [found] = loaded.measurements
+    assert (found.key, found.cell.key, found.status) == (of.key, of.cell.key, Status.OK)
+    assert isinstance(found.status, Status)
     assert (found.cell.label, found.reason, found.notes) == (shown, shown, {"peak_bytes": shown, shown: "λ"})
     assert (loaded.manifest.suite.title, loaded.manifest.command) == (shown, [shown])
