@@ -7,6 +7,10 @@ REPORTS ?= reports
 RUNS ?= runs/reference
 REFERENCE_SUITES ?= fig2a fig2b meta_batch capacity accuracy table1
 RUN_fig2b := --repeat 3
+NUMERIC_TESTS := $(addprefix tests/,linear_solvers inner problems test_objective.py test_references.py)
+CAPABILITY ?= default
+THREADS ?= 1
+SEED ?= 1
 # On a GPU the first cell that does not fit is tried, to hold its forecast against; on a CPU that would take the machine.
 SKIP = $(if $(filter cuda%,$(DEVICE)),--skip oom)
 RUN_meta_batch = $(SKIP)
@@ -14,7 +18,7 @@ RUN_capacity = $(SKIP)
 BIN := $(VENV)/bin
 BENCH := $(BIN)/imaml-bench
 
-.PHONY: demo test coverage test-gpu lint reference clean
+.PHONY: demo test test-variant coverage test-gpu lint reference clean
 
 demo: $(VENV)/installed
 	$(BENCH) run fig2a --out $(OUT)/fig2a
@@ -24,6 +28,11 @@ demo: $(VENV)/installed
 # Without a GPU, if there is one: several processes of tests would disturb each other on it; `make test-gpu` has its tests.
 test: $(VENV)/installed-dev lint
 	CUDA_VISIBLE_DEVICES= $(BIN)/pytest -n auto
+
+# Numeric tests as another processor would run them, in a random order.
+test-variant: $(VENV)/installed-dev
+	CUDA_VISIBLE_DEVICES= ATEN_CPU_CAPABILITY=$(CAPABILITY) DNNL_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
+	OMP_NUM_THREADS=$(THREADS) PYTHONHASHSEED=$(SEED) $(BIN)/pytest --shuffle $(SEED) $(NUMERIC_TESTS)
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage erase

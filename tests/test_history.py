@@ -13,6 +13,7 @@ from harness.cell import Status
 from harness.errors import BadInput
 from harness.history import find_steps, histories, load_runs
 from harness.store import LoadedRun, open_run
+from tests.chance import at_least
 from tests.report.synthetic import MACHINE, measurement, run
 
 pytest.importorskip("ruptures")
@@ -76,11 +77,12 @@ def test_steady_times_have_no_steps(spread: float, outliers: float) -> None:
     assert sum(bool(places("wall_seconds", each)) for each in series) <= 3
 
 
-@pytest.mark.parametrize(("spread", "at", "power"), [(0.02, 15, 0.95), (0.04, 15, 0.85), (0.02, 26, 0.9)])
-def test_a_slowdown_is_found_where_it_is(spread: float, at: int, power: float) -> None:
-    series = [times(30, spread=spread, outliers=0.03, slowdown=0.2, at=at, seed=seed) for seed in range(60)]
+@pytest.mark.parametrize(("spread", "at"), [(0.02, 15), (0.04, 15), (0.02, 26)])
+def test_a_slowdown_is_found_where_it_is(spread: float, at: int) -> None:
+    """With a power of at least 0.96: it is 0.97 of 600 series, in each of the three."""
+    series = [times(30, spread=spread, outliers=0.03, slowdown=0.2, at=at, seed=seed) for seed in range(100)]
     found = [places("wall_seconds", each) for each in series]
-    assert sum(len(each) == 1 and abs(each[0] - at) <= 1 for each in found) >= power * 60
+    assert sum(len(each) == 1 and abs(each[0] - at) <= 1 for each in found) >= at_least(100, power=0.96)
 
 
 def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def rendered(composed: Callable[[], Figure], look: Look = DEFAULT) -> dict[str, 
     Byte for byte the same for the same measurements and versions of the drawing libraries.
     """
     with matplotlib.style.context(["default", parameters(look)], after_reset=True), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = composed()
         return {ending: _saved(figure, ending, look.dpi) for ending in FORMATS}
 

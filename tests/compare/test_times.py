@@ -9,6 +9,7 @@ import pytest
 
 from harness.compare.times import LEAST_SPREAD, Times, compare_apart, compare_in_turn
 from harness.statistics import Comparison, Verdict
+from tests.chance import at_least
 
 Compare = Callable[[Sequence[Times]], list[Comparison]]
 
@@ -50,19 +51,20 @@ def test_the_same_code_is_seldom_worse(compare: Compare, processes: int, spread:
 
 
 @pytest.mark.parametrize(
-    ("compare", "processes", "slowdown"),
+    ("compare", "processes", "slowdown", "power"),
     [
-        *((compare_apart, 3, 0.30), (compare_apart, 5, 0.25), (compare_apart, 10, 0.18)),
-        *((compare_in_turn, 3, 0.30), (compare_in_turn, 5, 0.25), (compare_in_turn, 10, 0.15)),
+        *((compare_apart, 3, 0.30, 0.88), (compare_apart, 5, 0.25, 0.84), (compare_apart, 10, 0.18, 0.77)),
+        *((compare_in_turn, 3, 0.30, 0.86), (compare_in_turn, 5, 0.25, 0.84), (compare_in_turn, 10, 0.15, 0.74)),
     ],
 )
 def test_a_slowdown_is_found_and_the_other_cells_are_not_blamed(
-    compare: Compare, processes: int, slowdown: float
+    compare: Compare, processes: int, slowdown: float, power: float
 ) -> None:
+    """The powers are those of 3,000 slowed cells, less two hundredths."""
     found = tries(compare, processes, slowdown=slowdown, spread=0.03)
     slowed = Counter(verdict for verdicts in found for verdict in verdicts[:3])
     others = Counter(verdict for verdicts in found for verdict in verdicts[3:])
-    assert slowed[Verdict.WORSE] >= 0.7 * slowed.total()
+    assert slowed[Verdict.WORSE] >= at_least(slowed.total(), power)
     assert slowed[Verdict.SAME] == slowed[Verdict.BETTER] == 0
     assert others[Verdict.WORSE] <= 0.005 * others.total()
 
