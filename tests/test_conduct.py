@@ -118,7 +118,7 @@ def overwrite_unseen(theta: Params, tasks: Sequence[Task]) -> None:
 
 
 def overwrite_support(theta: Params, tasks: Sequence[Task]) -> None:
-    tasks[0].support[0].neg_()
+    tasks[0].support[0].mul_(0.5)
 
 
 def overwrite_query(theta: Params, tasks: Sequence[Task]) -> None:

@@ -138,7 +138,8 @@ def _flat(laws: Mapping[str, Scaling], unit: str, where: Mapping[str, str]) -> l
 def _extremes(medians: Mapping[Curve, Mapping[float, float]], unit: str, variable: Variable) -> list[str]:
     """The least and the most at the largest value that all estimators measured reach."""
     measured = {curve.label: values for curve, values in medians.items() if values}
-    shared = max(set[float].intersection(*map(set, measured.values())), default=None)
+    reached = [set(values) for values in measured.values()]
+    shared = max(set[float].intersection(*reached) if reached else (), default=None)
     if shared is None:
         return []
     there = {label: values[shared] for label, values in measured.items()}

@@ -96,7 +96,7 @@ def test_a_failed_cell_is_worse(bench: Command, tmp_path: Path) -> None:
         opened.append(cell)
     done = bench("compare", "base", "failed")
     assert done.returncode == 1
-    assert "ok before, oom now: no [31m memory" in done.stdout
+    assert r"ok before, oom now: no\x1b[31m memory" in done.stdout
     assert "missing in head" in done.stdout
     assert "\x1b" not in done.stdout
 

@@ -155,7 +155,7 @@ def test_parts_without_a_fault_are_measured(bench: Command, tmp_path: Path) -> N
         ({"fault": "empty"}, "problem 'my-quad': theta() returned an empty dict: there is nothing to learn"),
         ({"fault": "none"}, "problem 'my-quad': tasks(1, 0) did not return a list of one Task"),
         ({"fault": "init"}, f"problem 'my-quad': making it raised RuntimeError: not today (my_quad.py, line {INIT})"),
-        ({"fault": "exit at once"}, "harness.worker:check: the worker exited with code 7 before it finished"),
+        ({"fault": "exit at once"}, "harness.worker:resolved: the worker exited with code 7 before it finished"),
         (
             {"problem": "absent"},
             "problem 'absent': cannot import its entry point my_quad:Nothing: "
@@ -177,7 +177,7 @@ def test_parts_without_a_fault_are_measured(bench: Command, tmp_path: Path) -> N
         ),
         (
             {"estimator": "exiting"},
-            "harness.worker:check: importing entry point my_exiting:Mine of estimator 'exiting': "
+            "harness.worker:resolved: importing entry point my_exiting:Mine of estimator 'exiting': "
             "the worker exited with code 3 before it finished",
         ),
         ({"estimator": "mine"}, f"estimator 'mine': making it raised ValueError: never (my_quad.py, line {NEVER})"),
@@ -227,14 +227,14 @@ def test_a_worker_that_dies_in_the_forecast_takes_no_other_forecast_down(bench: 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("tasks", f"tasks() raised ValueError: no data (my_quad.py, line {LINE})"),
-        ("loss", "its losses raised AttributeError: 'Tensor' object has no attribute 'no_such_attribute' (my_quad.py,"),
+        ("tasks", f"problem 'my-quad': tasks() raised ValueError: no data (my_quad.py, line {LINE})"),
+        ("loss", "inner_loss raised AttributeError: 'Tensor' object has no attribute 'no_such_attribute' (my_quad.py,"),
     ],
 )
 def test_validate_says_so_too(bench: Command, fault: str, message: str) -> None:
     done = bench("validate", "imaml-dense", "--problem", "my-quad", "--lam", 1, "--steps", 2, "--set", f"fault={fault}")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"imaml-bench: problem 'my-quad': {message}")
+    assert done.stderr.startswith(f"imaml-bench: {message}")
     assert done.stderr.count("\n") == 1
 
 

@@ -29,7 +29,7 @@ sys.exit(EXIT)
 """
 
 TIMER = """
-import json, os, sys
+import hashlib, json, os, sys
 from pathlib import Path
 arguments = sys.argv[1:]
 with Path(os.environ["LOG"]).open("a") as log:
@@ -39,13 +39,19 @@ if "--help" in arguments:
     sys.exit()
 out, stored = Path(arguments[arguments.index("--out") + 1]), Path(os.environ["STORED"])
 out.mkdir(parents=True, exist_ok=True)
-(out / "manifest.json").write_bytes((stored / "manifest.json").read_bytes())
+labels = [each.removeprefix("--estimator=") for each in arguments if each.startswith("--estimator=")]
+repeats = int(arguments[arguments.index("--repeat") + 1])
+manifest = json.loads((stored / "manifest.json").read_text()) | {"planned": labels, "repeats": repeats}
+(out / "manifest.json").write_text(json.dumps(manifest))
 line = json.loads((stored / "measurements.jsonl").read_text())
-line["repeat"] = int(arguments[arguments.index("--repeat") + 1]) - 1
+line.pop("digest", None)
+line["repeat"] = repeats - 1
 with (out / "measurements.jsonl").open("a") as file:
-    for label in (each.removeprefix("--estimator=") for each in arguments if each.startswith("--estimator=")):
+    for label in labels:
         line |= {"key": label, "cell": line["cell"] | {"label": label}, "metrics": {"wall_seconds": [SECONDS] * 3}}
-        file.write(json.dumps(line) + "\\n")
+        content = json.dumps(line, separators=(",", ":"))
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        file.write(content[:-1] + f',"digest":"{digest}"' + "}\\n")
 """
 """A harness that takes as long for every cell as it is told."""
 

@@ -175,7 +175,7 @@ def test_more_suspects_than_a_suite_holds_are_refused(monkeypatch: pytest.Monkey
 def test_parts_are_written_as_the_suite_gave_them() -> None:
     def side(seconds: float) -> LoadedRun:
         [cell] = processes(seconds=[seconds])
-        part = cell.cell.estimator.completed({"lr": 0.1, "lam": None, "cg_steps": 5})
+        part = cell.cell.estimator.completed({"lr": 0.1, "cg_steps": 5})
         return run([cell.model_copy(update={"cell": cell.cell.model_copy(update={"estimator": part})})])
 
     assert "cg_steps" not in Suspects.of(compare_runs(side(1.0), side(1.2))).suite()

@@ -16,6 +16,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROBLEMS._targets, "module", of_module)  # pyright: ignore[reportPrivateUsage]  (taken back)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("kind", MODULES)
 @pytest.mark.parametrize("estimator", ["maml", "fomaml"])
 def test_a_forecast_is_what_is_measured(estimator: str, kind: str) -> None:
