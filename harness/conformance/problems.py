@@ -143,11 +143,11 @@ def _check_derivatives(problem: Problem, task: Task, theta: Params) -> None:
     for name, loss in losses.items():
         try:
             loss.inner_loss(loss.theta)
-        except RuntimeError as error:
+        except (RuntimeError, BadInput) as error:
             raise AssertionError(f"{name} cannot be computed in float64: {first_line(error)}") from error
         try:
             loss.hessian(loss.theta)(torch.ones_like(loss.theta))
-        except RuntimeError as error:
+        except (RuntimeError, BadInput) as error:
             raise AssertionError(f"{name} cannot be differentiated twice: {first_line(error)}") from error
     fault = derivative_fault(objective, outer_twice=True)
     require(fault is None, str(fault))

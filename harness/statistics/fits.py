@@ -131,20 +131,17 @@ def fit_offset_power_law(
     def left(exponents: Array) -> Array:
         return (offsets(exponents) - risen) ** 2 @ shares
 
-    def left_at(exponent: float) -> float:
-        return float(left(np.array([exponent]))[0])
-
     on_grid = left(_GRID)
     nearest = int(on_grid.argmin())
     if nearest in (0, len(_GRID) - 1):
         return None
     best = _least(left, float(_GRID[nearest - 1]), float(_GRID[nearest + 1]))
-    over = left_at(best)
+    over = float(left(np.array([best]))[0])
     freedom = len(xs) - 3
     bound = over * (1.0 + _t_quantile(freedom) ** 2 / freedom)
     within = _GRID[on_grid <= bound]
-    low = _edge(left_at, bound, float(within.min(initial=best)), EXPONENTS[0])
-    high = _edge(left_at, bound, float(within.max(initial=best)), EXPONENTS[1])
+    low = _edge(left, bound, float(within.min(initial=best)), EXPONENTS[0])
+    high = _edge(left, bound, float(within.max(initial=best)), EXPONENTS[1])
     fitted = tuple((level + offsets(np.array([best]))[0]).tolist())
     return OffsetPowerLaw(best, low, high, 1.0 - over / float(risen**2 @ shares), fitted)
 
@@ -173,13 +170,16 @@ def _least(of: Callable[[Array], Array], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def _edge(left: Callable[[float], float], bound: float, inside: float, end: float) -> float:
-    """How far from ``inside`` towards ``end`` ``left`` keeps within ``bound``; that is within a step of the grid."""
+def _edge(of: Callable[[Array], Array], bound: float, inside: float, end: float) -> float:
+    """How far from ``inside`` towards ``end`` ``of`` keeps within ``bound``, to 1e-10; that is within a grid's step."""
     step = float(_GRID[1] - _GRID[0])
     outside = min(inside + step, end) if end > inside else max(inside - step, end)
-    if left(outside) <= bound:
-        return outside
-    return float(scipy.optimize.brentq(lambda exponent: left(exponent) - bound, inside, outside, xtol=1e-10))
+    while abs(outside - inside) > 1e-10:
+        grid = np.linspace(inside, outside, 21)
+        beyond = np.append(of(grid[1:-1]) > bound, True)
+        first = int(beyond.argmax())
+        inside, outside = float(grid[first]), float(grid[first + 1])
+    return inside
 
 
 def _t_quantile(freedom: int) -> float:
