@@ -88,6 +88,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_signals,
         )
 
     def await_stage(self) -> None:
@@ -103,6 +104,12 @@ class Command:
             except (psutil.Error, OSError):
                 continue
         return found
+
+
+def _heed_signals() -> None:
+    """As from a terminal, whatever runs the tests: what is ignored here, as by ``nohup``, would stay ignored."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
