@@ -127,7 +127,8 @@ def require_time(name: str, text: str) -> None:
         BadInput: It is not.
     """
     try:
-        known = _UTC.fullmatch(text) is not None and datetime.fromisoformat(text).astimezone(UTC) is not None
+        datetime.fromisoformat(text).astimezone(UTC)
+        known = _UTC.fullmatch(text) is not None
     except (ValueError, OverflowError):
         known = False
     if not known:

@@ -110,11 +110,11 @@ def all_parameters(part: Callable[..., Any], given: Mapping[str, Any]) -> dict[s
     A whole number given for a float is that float, and sequences are lists: what is one computation is one text. A
     default that is no number, string, boolean or list of these cannot be told, and is left out.
     """
+    types = _types(part)
     defaults = {name: p.default for name, p in signature(part).parameters.items() if p.default is not Parameter.empty}
     if is_dataclass(part):
         made = {each.name: each.default_factory for each in fields(part) if each.default_factory is not MISSING}
         defaults |= {name: make() for name, make in made.items()}
-    types = _types(part)
     whole = {**given, **{name: value for name, value in defaults.items() if name not in given}}
     told = {name: _plain(value, _leaves(types.get(name))) for name, value in whole.items()}
     return {name: value for name, value in told.items() if value is not None}

@@ -100,7 +100,7 @@ def _whole(part: Part, registry: Registry, own: Collection[str]) -> Part:
 def _whole_estimator(cell: Cell) -> Part:
     part = _whole(cell.estimator, ESTIMATORS, ["steps"])
     inner = part.parameters.get("inner")
-    if not isinstance(inner, str) or not isinstance(build_estimator(cell), Estimator):
+    if not isinstance(inner, str) or not isinstance(build_estimator(cell), Estimator):  # pyright: ignore[reportUnnecessaryIsInstance]
         return part
     return part.completed({**part.parameters, "inner": complete(inner)})
 

@@ -155,8 +155,8 @@ def test_key_is_of_all_parameters_and_not_of_how_they_were_given():
 
 def test_a_cell_of_two_studies_states_what_either_gave():
     parameters = {"lam": 1.0, "cg_steps": 5}
-    one = example(estimator=Part(name="imaml-cg", parameters=parameters, given={}))
-    other = example(estimator=Part(name="imaml-cg", parameters=parameters, given={"cg_steps": 5}), studies=(STUDY,))
+    one = example(estimator=Part(name="imaml-cg", parameters=parameters, given={}))  # pyright: ignore[reportArgumentType]
+    other = example(estimator=Part(name="imaml-cg", parameters=parameters, given={"cg_steps": 5}), studies=(STUDY,))  # pyright: ignore[reportArgumentType]
     both = one.seen_as(other)
     assert (one.stated("cg_steps"), both.stated("cg_steps"), both.stated("kappa")) == (None, 5, 100.0)
     assert (both.key, both.studies) == (one.key, (STUDY,))

@@ -54,7 +54,7 @@ def gradient(own: Any, name: str = "maml", **parameters: Any) -> Params:
 
 def aligned(params: Params) -> Tensor:
     """By an operation of PyTorch's that has a first derivative only."""
-    return F.ctc_loss(params["w"].expand(4, 1, 3).log_softmax(-1), torch.ones(1, 2).long(), (4,), (2,))
+    return F.ctc_loss(params["w"].expand(4, 1, 3).log_softmax(-1), torch.ones(1, 2).long(), (4,), (2,))  # pyright: ignore[reportArgumentType]
 
 
 FAULTS: list[tuple[Callable[[Params], Any], str]] = [

@@ -204,7 +204,7 @@ def test_any_suite_is_read_or_refused_in_one_line(top: dict[str, Any], inside: d
         **top,
     }
     if isinstance(good.get(table), dict):
-        good[table] = {**good[table], **inside}
+        good[table] = {**good[table], **inside}  # pyright: ignore[reportGeneralTypeIssues]
     Path("any.toml").write_text("\n".join(f"{key} = {toml(value)}" for key, value in good.items()), encoding="utf-8")
     with suppress_refusal() as message:
         load_suite("any.toml")

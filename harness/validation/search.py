@@ -109,6 +109,12 @@ def _refined(vector: Callable[[float], NDArray[np.float64] | None], low: float, 
 
     with np.errstate(all="ignore"):  # where nothing is left over already
         result = least_squares(
-            within, [middle], bounds=(low, high), xtol=1e-15, ftol=1e-15, gtol=None, max_nfev=EVALUATIONS
+            within,
+            [middle],
+            bounds=(low, high),
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=None,
+            max_nfev=EVALUATIONS,  # pyright: ignore[reportArgumentType]
         )
     return float(result.x[0])

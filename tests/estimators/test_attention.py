@@ -1,3 +1,5 @@
+# pyright: reportCallIssue=false, reportArgumentType=false
+# Its models' arguments are not in the types of transformers.
 """Networks with PyTorch's own attention, which a CPU computes by a kernel without a second derivative."""
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+# pyright: reportCallIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# Submodules and layers of users are found by name, as torch's types do not tell.
 """Modules as users write them, a small one of each kind, and a problem of each."""
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+# pyright: reportArgumentType=false, reportIncompatibleMethodOverride=false
+# Submodules and layers of users are found by name, as torch's types do not tell.
 """Modules that are no function of their parameters, or not one that can be adapted: one line, with layer and remedy."""
 
 import random

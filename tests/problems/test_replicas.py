@@ -1,3 +1,5 @@
+# pyright: reportOperatorIssue=false
+# Submodules and layers of users are found by name, as torch's types do not tell.
 """Modules whose parameters are found in unusual ways, and the gradient of each against one written out by hand."""
 
 import copy

@@ -260,7 +260,7 @@ def _best_series(krylov: Krylov, target: Tensor, *, divided: bool) -> tuple[int,
         return summed / step if divided else summed
 
     terms = torch.arange(1, TERMS + 1, dtype=torch.float64, device=target.device)[:, None]
-    reach, centre = 2.0, torch.full_like(terms, -2.0)
+    reach, centre, least = 2.0, torch.full_like(terms, -2.0), torch.full_like(terms, torch.inf)
     for _ in range(ZOOMS):
         steps = 10 ** (centre + reach * torch.linspace(-1, 1, 81, dtype=torch.float64, device=target.device))
         series = gradient(terms[..., None], steps[..., None] / shifted.abs().max())

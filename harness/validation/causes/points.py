@@ -39,14 +39,21 @@ TOWARDS_ZERO = Point(
 
 
 def likely_points(case: Case) -> Iterator[Point]:
-    """Those at which inexact and wrong solves are looked for."""
+    """Those at which inexact and wrong solves are looked for, as far as there are such points."""
     if not case.regularised:
         return
-    if case.steps and case.vs == "implicit":
-        yield from (UNREGULARISED, PULLED_BACK)
+    points = [UNREGULARISED, PULLED_BACK] if case.steps and case.vs == "implicit" else []
     if case.steps and not _converged(case):
-        yield LAST
-    yield MINIMISER
+        points.append(LAST)
+    yield from (each for each in (*points, MINIMISER) if _exists(each, case))
+
+
+def _exists(point: Point, case: Case) -> bool:
+    try:
+        point.phi(case)
+    except (BadInput, RuntimeError):  # a momentum that needs strong convexity, say, where there is none
+        return False
+    return True
 
 
 def _converged(case: Case) -> bool:
