@@ -114,7 +114,7 @@ def _refined(vector: Callable[[float], NDArray[np.float64] | None], low: float, 
             bounds=(low, high),
             xtol=1e-15,
             ftol=1e-15,
-            gtol=None,
-            max_nfev=EVALUATIONS,  # pyright: ignore[reportArgumentType]
+            gtol=None,  # pyright: ignore[reportArgumentType]  (as documented)
+            max_nfev=EVALUATIONS,
         )
     return float(result.x[0])
