@@ -34,7 +34,8 @@ Error: TypeAlias = Callable[[float], Tensor]
 
 def usual_multiple(error: Error, more: Iterable[float] = ()) -> float | None:
     """The usual multiple, or one of ``more``, that leaves no error, if one does."""
-    return best_value(lambda log: error(math.exp(log)), map(math.log, (*more, *USUAL)), ())
+    found = best_value(lambda log: error(math.exp(log)), map(math.log, (*more, *USUAL)), ())
+    return None if found is None else math.exp(found)
 
 
 def best_multiple(error: Error, steps: int) -> float | None:
@@ -48,8 +49,8 @@ def best_multiple(error: Error, steps: int) -> float | None:
         steps: Inner steps that the setting acts in.
     """
     fine = np.arange(*NEAR, min(WIDEST, max(NARROWEST, 0.3 / steps)))
-    grid = [math.log(multiple) for multiple in (*COARSE, *fine.tolist())]
-    found = best_value(lambda log: error(math.exp(log)), (), grid)
+    logarithms = {round(math.log(multiple), 9) for multiple in (*COARSE, *fine.tolist())}  # none twice but for rounding
+    found = best_value(lambda log: error(math.exp(log)), (), sorted(logarithms))
     return None if found is None else math.exp(found)
 
 
@@ -104,17 +105,17 @@ def _refined(vector: Callable[[float], NDArray[np.float64] | None], low: float, 
     assert start is not None
 
     def within(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        found = vector(float(at[0]))
+        found = vector(middle + float(at[0]))
         return np.full_like(start, BEYOND) if found is None else found
 
     with np.errstate(all="ignore"):  # where nothing is left over already
         result = least_squares(
             within,
-            [middle],
-            bounds=(low, high),
+            [0.0],  # from there the first step may be of any length; near 0, of none
+            bounds=(low - middle, high - middle),
             xtol=1e-15,
             ftol=1e-15,
             gtol=None,  # pyright: ignore[reportArgumentType]  (as documented)
             max_nfev=EVALUATIONS,
         )
-    return float(result.x[0])
+    return middle + float(result.x[0])

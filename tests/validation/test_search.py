@@ -9,7 +9,7 @@ from harness.validation.search import best_multiple, best_value, usual_multiple
 
 
 def off(multiple: float, right: float) -> Tensor:
-    return torch.tensor([math.log(multiple / right), 0.0])
+    return torch.tensor([math.log(multiple / right), 0.0], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("right", [2e-3, 0.999, 1.0, 1.337, 7.3, 500.0])
@@ -22,7 +22,7 @@ def test_of_several_valleys_the_right_one_is_found() -> None:
 
     def error(multiple: float) -> Tensor:
         narrow, wide = 20 * abs(math.log(multiple / 1.1)), 0.3 + abs(math.log(multiple / 0.2))
-        return torch.tensor([min(narrow, wide)])
+        return torch.tensor([min(narrow, wide)], dtype=torch.float64)
 
     assert best_multiple(error, 5) == pytest.approx(1.1, rel=1e-9)
 
@@ -44,7 +44,7 @@ def test_where_there_is_none_it_is_given_up() -> None:
 
     def error(multiple: float) -> Tensor:
         tried.append(multiple)
-        return torch.tensor([0.5, math.log(multiple / 3)])
+        return torch.tensor([0.5, math.log(multiple / 3)], dtype=torch.float64)
 
     assert best_multiple(error, 5) == pytest.approx(3, rel=1e-3)
     assert len(tried) < 200

@@ -65,7 +65,7 @@ def test_on_a_network_without_a_closed_form() -> None:
         ("fomaml", {}, "backprop", "first-order"),
         ("reptile", {}, "backprop", "reptile"),
         ("imaml-cg", {"cg_steps": 2}, "implicit", "cg-steps"),
-        ("maml-truncated", {"last": 3}, "backprop", "truncated or neumann"),  # one thing on a quadratic at α = 1/L
+        ("maml-truncated", {"last": 3}, "backprop", "truncated"),  # one thing on a quadratic at α = 1/L
     ],
 )
 def test_estimators_that_are_not_exact_fail_for_what_they_are(
