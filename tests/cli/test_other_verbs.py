@@ -51,7 +51,7 @@ def test_report_says_where_the_page_is(bench: Command, suite: Path, tmp_path: Pa
     assert {"index.html", "table.csv", "table.md", "figure2a.png", "figure2a.svg", "figure2b.png"} <= names
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "no measurements", "manifest", "line"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "no measurements", "manifest", "lines"])
 def test_a_report_of_no_proper_run_is_one_line(bench: Command, suite: Path, tmp_path: Path, damage: str) -> None:
     run = tmp_path / "out"
     if damage == "empty":
@@ -62,9 +62,9 @@ def test_a_report_of_no_proper_run_is_one_line(bench: Command, suite: Path, tmp_
         (run / "measurements.jsonl").write_text("")
     elif damage == "manifest":
         (run / "manifest.json").write_text("{")
-    elif damage == "line":
-        first, *rest = (run / "measurements.jsonl").read_text().splitlines(keepends=True)
-        (run / "measurements.jsonl").write_text("".join([first[:50] + "\n", *rest]))
+    elif damage == "lines":
+        lines = (run / "measurements.jsonl").read_text().splitlines()
+        (run / "measurements.jsonl").write_text("".join(f"{line[:50]}\n" for line in lines))
     done = bench("report", "out")
     assert done.returncode == 2
     assert done.stderr.startswith("imaml-bench: out")
