@@ -78,6 +78,7 @@ def test_numbers_of_numpy_are_numbers(number: Any) -> None:
         ("kappa", 10**400, "kappa: 1000"),
         ("seed", 2**31, "seed: a whole number above 2,147,483,647 is not taken"),
     ],
+    ids=["10**18", "10**5000", "10**400", "2**31"],
 )
 def test_whole_numbers_have_a_bound(name: str, value: int, why: str) -> None:
     with pytest.raises(BadInput, match=rf"^problem 'linear': {why}"):
