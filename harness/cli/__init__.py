@@ -73,7 +73,8 @@ def _exit_code() -> int:
     except SystemExit as error:
         if isinstance(error.code, str):
             print(harmless(error.code), file=sys.stderr)
-        return int(error.code or 0) if not isinstance(error.code, str) else 1
+            return 1
+        return int(error.code or 0)
     except BadInput as error:
         print(f"imaml-bench: {harmless(str(error))}", file=sys.stderr)
         return 2

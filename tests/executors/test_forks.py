@@ -85,6 +85,7 @@ def test_it_does_not_outlive_its_parent_when_an_import_hangs(tmp_path: Path) -> 
         process.kill()
         process.wait()
     wait_for(lambda: gone(server.pid))
+    assert gone(server.pid)
 
 
 def test_it_ends_with_the_process_that_started_it() -> None:

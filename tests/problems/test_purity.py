@@ -392,7 +392,7 @@ def test_random_numbers_are_left_alone_by_a_check_that_fails() -> None:
 def test_tensors_without_values_are_not_looked_at() -> None:
     own = problem(between(Applied(F.dropout)))
     meta = {name: each.to("meta") for name, each in own.theta().items()}
-    own.check(own.tasks(1, 0)[0], meta)
+    assert own.check(own.tasks(1, 0)[0], meta) is None
 
 
 def test_whoever_uses_a_problem_is_told_first() -> None:
@@ -438,4 +438,4 @@ def test_curvature_that_cannot_be_had_is_not_taken_for_none() -> None:
 
 def test_a_linear_loss_has_no_curvature_and_may_have_none() -> None:
     own = problem(nn.Linear(3, 1).double(), lambda out, y: out.mean())
-    own.check(own.tasks(1, 0)[0], own.theta())
+    assert own.check(own.tasks(1, 0)[0], own.theta()) is None
