@@ -35,6 +35,8 @@ class Registry:
     def __init__(self, kind: str, group: str, builtin: Mapping[str, str]) -> None:
         self.kind = kind
         self.group = group
+        self.builtin = tuple(builtin)
+        """Names of the parts that come with the harness."""
         self._targets: dict[str, str | Callable[..., Any]] = dict(builtin)
 
     def register(self, name: str, part: Callable[..., Any]) -> None:

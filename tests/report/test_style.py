@@ -55,8 +55,7 @@ MAML, REPLAY, CG2, CG5, CG10 = (
 
 
 def test_every_estimator_of_the_harness_has_its_own_colour_and_marker() -> None:
-    built_in = {name for name in ESTIMATORS.names() if ESTIMATORS.get(name).__module__.startswith("harness.")}
-    assert set(PLACES) == built_in
+    assert set(PLACES) == set(ESTIMATORS.builtin)
     assert len({colour for colour, _ in PLACES.values()}) == len({marker for _, marker in PLACES.values()}) == 12
     assert not {marker for _, marker in PLACES.values()} & {marker for marker, _ in STATUS_MARKERS.values()}
 
