@@ -52,6 +52,10 @@ class Part(Model):
         """Whether both compute the same, however the suite wrote them."""
         return isinstance(other, Part) and (self.name, self.parameters) == (other.name, other.parameters)
 
+    def __hash__(self) -> int:
+        values = ((key, tuple(value) if isinstance(value, list) else value) for key, value in self.parameters.items())
+        return hash((self.name, frozenset(values)))
+
     @property
     def stated(self) -> dict[str, Value]:
         """The parameters the suite gave: what words and labels say of the part."""

@@ -1,6 +1,6 @@
 """What a suite claims of its numbers, as it is stored in a run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from typing import Literal, TypeAlias
 
 from pydantic import Field
@@ -78,9 +78,9 @@ class Expectation(Model):
 
     def is_reference(self, cell: Cell, of: Cell) -> bool:
         """Whether the numbers of ``of`` are to be divided by the cell's."""
-        here, there = _setting(cell), _setting(of)
         shared = {study.title for study in cell.studies} & {study.title for study in of.studies}
-        return self.ratio_to in names(cell) and here == there and bool(shared or not (cell.studies and of.studies))
+        comparable = shared or not (cell.studies and of.studies)
+        return self.ratio_to in names(cell) and bool(comparable) and setting(cell) == setting(of)
 
 
 def names(cell: Cell) -> set[str]:
@@ -107,6 +107,6 @@ def is_measured_by(metric: str, passes: Collection[Pass], references: Collection
     return by_a_pass and (of.reference is None or of.reference in references)
 
 
-def _setting(cell: Cell) -> tuple[object, ...]:
+def setting(cell: Cell) -> Hashable:
     """What two cells share whose numbers may be divided by each other."""
     return (cell.problem, cell.steps, cell.tasks, cell.dtype, cell.device, cell.threads, cell.seed, cell.draws)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.cell import Measurement, Status, Study
+from harness.cell import Cell, Measurement, Status, Study
 from harness.expectation import Bounds, Expectation
 from harness.expectations import Outcome, Verdict, as_json, counted, margin_text, passed, verdicts, verdicts_markdown
 from harness.store import load_run
@@ -144,6 +144,24 @@ def test_no_cell_of_another_setting_is_a_reference() -> None:
         assert told(found) == ("not tested", "no maml at iMAML, K = 1", "")
     assert verdict([*there, measurement(metrics={"flops": [3.0]})], **ratio, value=Bounds(max=1)).value == 1
     assert verdict([*there, measurement(metrics={"flops": [0.0]})], **ratio, value=Bounds(max=1)).value == math.inf
+
+
+def test_references_are_looked_for_among_cells_of_the_same_setting_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is linear in the number of cells."""
+    asked = 0
+    is_reference = Expectation.is_reference
+
+    def counted(self: Expectation, cell: Cell, of: Cell) -> bool:
+        nonlocal asked
+        asked += 1
+        return is_reference(self, cell, of)
+
+    monkeypatch.setattr(Expectation, "is_reference", counted)
+    names = ("maml", "imaml-cg")
+    flops = {"flops": [1.0]}
+    cells = [measurement(each, estimator=each, seed=seed, metrics=flops) for seed in range(200) for each in names]
+    found = verdict(cells, estimators=("imaml-cg",), metric="flops", ratio_to="maml", value=Bounds(max=1))
+    assert (found.outcome, asked) == (Outcome.PASS, 400)
 
 
 def test_two_zeros_are_alike() -> None:

@@ -1,9 +1,9 @@
 """Claims tested on the cells of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from harness.cell import Measurement, Status
-from harness.expectation import Expectation
+from harness.expectation import Expectation, setting
 from harness.expectations.growth import growth_verdicts
 from harness.expectations.verdict import Outcome, Verdict, held, nearest_to_failing
 from harness.expectations.words import Places
@@ -62,11 +62,14 @@ def _value(places: Places, about: Sequence[Measurement], measurements: Sequence[
     bound = of.value.words(of.unit) + (f" × that of {of.ratio_to}" if of.ratio_to else "")
     numbers, failed, missing = _numbers(of, about)
     found = [*_failures(places, bound, failed), *_missing(places, bound, missing)]
+    alike: dict[Hashable, list[Measurement]] = {}
+    for each in measurements if of.ratio_to else ():
+        alike.setdefault(setting(each.cell), []).append(each)
     for each, number in numbers:
         if not of.ratio_to:
             found.append(_bounded(places, bound, each, number))
             continue
-        others = [other for other in measurements if of.is_reference(other.cell, each.cell)]
+        others = [other for other in alike[setting(each.cell)] if of.is_reference(other.cell, each.cell)]
         beside, beside_failed, beside_missing = _numbers(of, others)
         found += [*_failures(places, bound, beside_failed), *_missing(places, bound, beside_missing)]
         found += [_bounded(places, bound, each, _ratio(number, other)) for _, other in beside]
