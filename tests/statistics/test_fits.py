@@ -6,21 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.statistics import EXPONENTS, fit_line, fit_offset_power_law, fit_power_law, summarise
+from harness.statistics import EXPONENTS, fit_line, fit_offset_power_law, fit_power_law
 
 STEPS = (1.0, 2.0, 4.0, 8.0, 16.0)
 T_2 = 0.95 * math.sqrt(2 / (1 - 0.95**2))
 """The 97.5 % quantile of Student's t with two degrees of freedom, which has a closed form."""
-
-
-def test_summary_is_median_and_quartiles() -> None:
-    found = summarise([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert (found.count, found.low, found.median, found.high) == (5, 2.0, 3.0, 4.0)
-
-
-def test_infinite_samples_leave_quartiles_undefined_and_one_is_itself() -> None:
-    assert summarise([math.inf]).median == math.inf
-    assert math.isnan(summarise([math.inf, math.inf]).median)
 
 
 def test_a_line_needs_two_distinct_x() -> None:
