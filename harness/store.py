@@ -187,8 +187,8 @@ def load_run(path: Path) -> LoadedRun:
     notices += lines.notices(path / MEASUREMENTS)
     if lines.torn:
         notices.append(f"{path / MEASUREMENTS}: the last line is incomplete and was left out")
-    order = {key: place for place, key in enumerate(manifest.planned)}
-    processes = sorted(lines.latest.values(), key=lambda each: (order[each.key], each.repeat))
+    order = {key: place * manifest.repeats for place, key in enumerate(manifest.planned)}
+    processes = sorted(lines.latest.values(), key=lambda each: order[each.key] + each.repeat)
     return LoadedRun(path, manifest, processes, notices)
 
 

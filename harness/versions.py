@@ -73,7 +73,12 @@ def parsed(model: type[M], text: bytes, where: str, newest: int, schema: str = "
         raise BadInput(f"{begin}damaged (schema_version: there is no such {schema})")
     if strict and found.model_dump_json(exclude_unset=True).encode() != text:
         _require_as_written(found, text, begin)
-    return _harmless(found) if _COMMANDS.search(text) else found
+    return _harmless(found) if _may_command(text) else found
+
+
+def _may_command(text: bytes) -> bool:
+    plain = text.isascii() and b"\\" not in text and b"\x7f" not in text  # nearly always, and much sooner known
+    return not plain and _COMMANDS.search(text) is not None
 
 
 _COMMANDS = re.compile(rb"\\[bfru]|\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2\x80[\x8e\x8f\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
@@ -118,7 +123,10 @@ def _require_as_written(found: BaseModel, text: bytes, begin: str) -> None:
         written = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{begin}damaged ({_short(str(error))})") from error
-    place = _differing(written, json.loads(found.model_dump_json(exclude_unset=True)))
+    held = json.loads(found.model_dump_json(exclude_unset=True))
+    if json.dumps(written) == json.dumps(held):
+        return
+    place = _differing(written, held)
     if place is not None:
         raise BadInput(f"{begin}damaged ({_short('.'.join(place))}: of another type than it has to be)")
 
