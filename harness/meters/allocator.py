@@ -1,7 +1,8 @@
 """Bytes held by PyTorch's allocator during a call, and after it."""
 
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from time import sleep
@@ -74,15 +75,27 @@ def allocator_memory(call: Callable[[], object], device: torch.device, repeats: 
         torch.cuda.empty_cache()
     peaks: list[AllocatorPeak] = []
     collected: list[int] = []
-    gc.freeze()
-    try:
+    with old_garbage_kept():
         for _ in range(repeats):
             peaks.append(allocator_peak(call, device))
             collected.append(-allocator_peak(gc.collect, device).left_bytes)
-    finally:
-        gc.unfreeze()
     left = (peak.left_bytes - released for peak, released in zip(peaks, collected, strict=True))
     return AllocatorMemory(peaks[0], tuple(accumulate(left)), tuple(collected))
+
+
+@contextmanager
+def old_garbage_kept() -> Generator[None]:
+    """What is garbage by now stays where it is: its release would be taken off the peak.
+
+    Where the process had frozen something before, as a worker what it imported, all stays frozen afterwards.
+    """
+    had_frozen = gc.get_freeze_count() > 0
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not had_frozen:
+            gc.unfreeze()
 
 
 def allocator_peak(call: Callable[[], object], device: torch.device) -> AllocatorPeak:

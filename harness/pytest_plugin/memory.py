@@ -1,6 +1,5 @@
 """A test's body run under the allocator's meter, and the verdict on it."""
 
-import gc
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness.errors import BadInput
-from harness.meters.allocator import allocator_peak
+from harness.meters.allocator import allocator_peak, old_garbage_kept
 from harness.pytest_plugin.demands import MemoryDemand, is_unittest
 from harness.pytest_plugin.record import forget, record
 from harness.scaling import EXACT, Law, scaling
@@ -78,13 +77,12 @@ def peak_bytes(call: Body, device: str) -> int:
         call()
         undisturbed = device != "cpu" or torch.autograd._profiler_enabled()  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
-    gc.freeze()  # garbage of before stays where it is: its release would be taken off the peak
     _measuring = True
     try:
-        peak = allocator_peak(watched, torch.device(device)).peak_bytes
+        with old_garbage_kept():
+            peak = allocator_peak(watched, torch.device(device)).peak_bytes
     finally:
         _measuring = False
-        gc.unfreeze()
     if not undisturbed:
         pytest.fail("not measured: torch's profiler ran within what was measured, and cannot be nested", pytrace=False)
     return peak

@@ -132,13 +132,19 @@ def test_the_collector_is_left_as_it_was() -> None:
     def fails() -> None:
         raise ValueError
 
-    frozen = gc.get_freeze_count()
+    gc.unfreeze()
     for call in (works, fails):
         try:
             allocator_memory(call, CPU)
         except ValueError:
             assert call is fails
-        assert gc.get_freeze_count() == frozen
+        assert gc.get_freeze_count() == 0
+
+
+def test_what_a_worker_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    allocator_memory(works, CPU)
+    assert gc.get_freeze_count() > 0
 
 
 def test_what_a_gpu_allocates_meanwhile_is_not_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
