@@ -1,3 +1,4 @@
+import gc
 import os
 import random
 from collections.abc import Generator
@@ -12,12 +13,25 @@ pytest_plugins = ["pytester", "tests.margins"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", metavar="SEED", type=int, help="run the tests in a random order, the seed's own")
+    parser.addoption("--thorough", action="store_true", help="every combination, also those that seldom tell more")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
     seed = config.getoption("--shuffle")
     if seed is not None:
         random.Random(seed).shuffle(items)
+
+
+@pytest.fixture(autouse=True)
+def _what_is_imported_is_no_garbage() -> None:
+    """Meters collect garbage before each sample, which takes many times as long over all that the tests import."""
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -27,8 +27,7 @@ from harness.statistics import Verdict
 
 TRIALS, SUMMARY = "trials.jsonl", "README.md"
 EQUAL_PER_PLANTED = 3
-"""Trials of equal codes for each of the slower one."""
-"""Equal ones are the more, as their bar is the higher."""
+"""Trials of equal codes for each of the slower one: their bar is the higher."""
 _SPINNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(10**6))"
 
 
