@@ -227,14 +227,14 @@ class Measurement(Model):
 
     schema_version: int = SCHEMA_VERSION
     key: str
-    cell: Cell
+    repeat: int = Field(default=0, ge=0, lt=MOST_REPEATS)
+    """Which of the cell's processes this is, from 0."""
     status: Status
     reason: str | None = None
     """Why, in one line, where the status is not ``ok``."""
     started_at: str
     """UTC, ISO 8601."""
-    repeat: int = Field(default=0, ge=0, lt=MOST_REPEATS)
-    """Which of the cell's processes this is, from 0."""
+    cell: Cell
     notes: dict[str, str] = {}
     """By metric: why it has no number, or what is to be known about it."""
     metrics: dict[str, list[float]] = {}

@@ -114,7 +114,7 @@ class Run:
 
     def finish(self) -> None:
         """Note in the manifest what a cell cost besides its own work, now that all are measured."""
-        samples = [seconds for each in self._outcomes.values() for seconds in each.overhead_seconds]
+        samples = [seconds for each in self.latest() for seconds in each.metrics.get("overhead_seconds", ())]
         if samples:
             self.manifest = self.manifest.model_copy(update={"overhead_seconds_median": median(samples)})
             _write_manifest(self.path, self.manifest)

@@ -17,6 +17,7 @@ from harness.cli.options import (
     parse_share,
     parse_step_list,
 )
+from harness.cli.stages import read_runs, stage
 from harness.cli.tables import bare_table, console
 from harness.errors import BadInput, os_errors
 
@@ -78,7 +79,6 @@ def compare(
         run_in_turn,
     )
     from harness.compare import as_json as json
-    from harness.store import load_run
 
     slowdown = parse_share(detect)
     ours, theirs = _side("BASE", base), _side("HEAD", head)
@@ -96,13 +96,14 @@ def compare(
     elif isinstance(ours, Path) and isinstance(theirs, Path):
         for option in (name for name, given in measuring.items() if given and not (confirm and name == "--out")):
             raise BadInput(f"{option} is for measuring two git revisions; {base} and {head} are runs already")
-        runs = load_run(ours), load_run(theirs)
+        runs = read_runs([ours, theirs])
         revisions = revisions_of(*runs) if confirm else None
         options = ["--device", runs[0].manifest.machine.device, "--threads", str(runs[0].manifest.machine.threads)]
         again = out or Path("runs") / "-".join(["confirm", *(each.short for each in revisions or ())])
     else:
         raise BadInput(f"{_told(ours)} and {_told(theirs)}: compare two runs, or two revisions")
-    comparison = compare_runs(*runs, force=force, in_turn=in_turn, metrics=metric or (), detect=slowdown)
+    with stage("comparing"):
+        comparison = compare_runs(*runs, force=force, in_turn=in_turn, metrics=metric or (), detect=slowdown)
     if confirm and revisions:
         comparison = confirm_in_turn(comparison, *revisions, options, again, slowdown, _tell)
     findings = comparison.findings if show_all else comparison.changes
@@ -121,12 +122,15 @@ def show(comparison: "Comparison", findings: Sequence["Finding"], to: Console) -
     """Print the findings, what else to know, and the verdicts counted."""
     from harness.compare import HEADERS, row
 
-    for setting in dict.fromkeys(each.setting for each in findings):
+    of_setting: dict[str, list[Finding]] = {}
+    for each in findings:
+        of_setting.setdefault(each.setting, []).append(each)
+    for setting, alike in of_setting.items():
         to.print(Text(setting, "bold"))
         table = bare_table()
         for header in HEADERS:
             table.add_column(header, overflow="fold")
-        for each in (each for each in findings if each.setting == setting):
+        for each in alike:
             verdict, *texts = row(each)
             table.add_row(Text(verdict, _STYLES[each.verdict]), *map(Text, texts))
         to.print(table)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.stages import read_runs, stage
 from harness.errors import BadInput, os_errors
 from harness.exports import FORMATS, find_format
 
@@ -26,10 +27,10 @@ def export(
     if find_format(name).binary and out is None:
         raise BadInput(f"format {name} is not text; name a file for it with --out")
     from harness.exports import export as write
-    from harness.store import load_run
 
-    loaded = [load_run(run) for run in runs]
-    document = write(loaded, name, metric or ())
+    loaded = read_runs(runs)
+    with stage("writing"):
+        document = write(loaded, name, metric or ())
     if out is None:
         typer.echo(document.content, nl=False)
     else:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.cli.options import JsonOption
+from harness.cli.stages import stage
 from harness.cli.tables import bare_table, console
 from harness.errors import BadInput
 
@@ -35,8 +36,10 @@ def history(
         raise BadInput("--json and --csv: choose one")
     from harness.history import histories, load_runs
 
-    runs, left_out = load_runs(folders)
-    found = histories(runs, metric or ())
+    with stage("reading runs"):
+        runs, left_out = load_runs(folders)
+    with stage("looking for steps"):
+        found = histories(runs, metric or ())
     notices = [f"{run.path}: {notice}" for run in runs for notice in run.notices]
     for notice in [*left_out, *notices, *_too_few(found)]:
         typer.echo(f"note: {notice}", err=True)
@@ -56,13 +59,15 @@ def show(found: Sequence["Series"], runs: int, to: Console) -> None:
     """Print every step, a table for each setting, and how much was looked at."""
     from harness.units import count_of
 
-    stepped = [each for each in found if each.steps]
-    for setting in dict.fromkeys(each.setting for each in stepped):
+    of_setting: dict[str, list[Series]] = {}
+    for each in (each for each in found if each.steps):
+        of_setting.setdefault(each.setting, []).append(each)
+    for setting, alike in of_setting.items():
         to.print(Text(setting, "bold"))
         table = bare_table()
         for header in _HEADERS:
             table.add_column(header, overflow="fold")
-        for texts in _rows(each for each in stepped if each.setting == setting):
+        for texts in _rows(alike):
             table.add_row(*map(Text, texts))
         to.print(table)
         to.print()

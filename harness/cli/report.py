@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import JsonOption
+from harness.cli.stages import read_runs, stage
 
 
 def report(
@@ -25,14 +26,14 @@ def report(
     from harness.errors import os_errors
     from harness.files import make_folder
     from harness.report import write_report
-    from harness.store import load_run
 
-    loaded = [load_run(run) for run in runs]
+    loaded = read_runs(runs)
     if out is None:
         out = runs[0] / "report"
         with os_errors(f"cannot write to {out}"):
             make_folder(out)
-    page = write_report(loaded, out, style)
+    with stage("drawing figures, tables and the page"):
+        page = write_report(loaded, out, style)
     for notice in (f"{run.path}: {notice}" for run in loaded for notice in run.notices):
         typer.echo(f"note: {notice}", err=True)
     append_summary(lambda: run_summary(loaded))
