@@ -81,10 +81,13 @@ def test_a_failed_cell_keeps_what_it_had_measured(executor: LocalExecutor) -> No
 
 
 def test_a_cell_costs_little_besides_its_own_work(executor: LocalExecutor) -> None:
+    """A fraction of what a process that imports all anew would."""
     measurements = list(executor.run([cell()] * 5))
     overheads = [overhead(measurement) for measurement in measurements]
     assert min(overheads) > 0
-    assert min(overheads) < 0.05
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    assert min(overheads) < (time.perf_counter() - start) / 4
 
 
 def overhead(measurement: Measurement) -> float:

