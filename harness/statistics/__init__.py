@@ -9,9 +9,9 @@ from harness.statistics.fits import (
     fit_offset_power_law,
     fit_power_law,
 )
-from harness.statistics.paired import Comparison, Verdict, compare, compare_paired, required_pairs
 from harness.statistics.series import Interval, Remark, mad, median_interval, outliers, remarks
 from harness.statistics.summary import Summary, summarise
+from harness.statistics.verdict import Comparison, Verdict
 
 __all__ = [
     "EXPONENTS",
@@ -23,8 +23,6 @@ __all__ = [
     "Remark",
     "Summary",
     "Verdict",
-    "compare",
-    "compare_paired",
     "fit_line",
     "fit_offset_power_law",
     "fit_power_law",
@@ -32,6 +30,5 @@ __all__ = [
     "median_interval",
     "outliers",
     "remarks",
-    "required_pairs",
     "summarise",
 ]

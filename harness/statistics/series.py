@@ -84,7 +84,7 @@ def median_interval(samples: Sequence[float], level: float = LEVEL) -> Interval:
     reachable = _range_level(count)
     if reachable < level:
         return Interval(float(ordered[0]), float(ordered[-1]), reachable)
-    found = ranked_interval(ordered, inflation(values), level)
+    found = _ranked_interval(ordered, inflation(values), level)
     return Interval(found.low, found.high, level)
 
 
@@ -96,7 +96,7 @@ def _range_level(count: int) -> float:
     return float(_levels(count, autoregressive_inflation(TRUSTED_CORRELATION, count))[0])
 
 
-def ranked_interval(ordered: Array, inflated: float, level: float) -> Interval:
+def _ranked_interval(ordered: Array, inflated: float, level: float) -> Interval:
     """Interval of the median of at least two samples in ascending order, whose inflation is known; at most the range.
 
     Between two samples the level is taken for a straight line.
@@ -147,7 +147,7 @@ def remarks(samples: Sequence[float]) -> tuple[Remark, ...]:
 
 
 def _unstable(values: Array) -> bool:
-    interval = ranked_interval(np.sort(values), inflation(values, doubt=0.0), LEVEL)
+    interval = _ranked_interval(np.sort(values), inflation(values, doubt=0.0), LEVEL)
     return interval.half_width > UNSTABLE_SHARE * float(np.median(values))
 
 

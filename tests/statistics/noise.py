@@ -29,12 +29,3 @@ def drifting(rng: Rng, count: int) -> Array:
 
 def two_modes(rng: Rng, count: int) -> Array:
     return (1 + 0.005 * rng.standard_normal(count)) * np.where(rng.random(count) < 0.5, 1.05, 1.0)
-
-
-def autocorrelated(rng: Rng, count: int, correlation: float) -> Array:
-    """An AR(1) series of unit variance, its noise Student's t with three degrees of freedom."""
-    pushes = rng.standard_t(3, count + 30) / np.sqrt(3.0)
-    series = np.zeros(count + 30)
-    for index in range(1, len(series)):
-        series[index] = correlation * series[index - 1] + np.sqrt(1 - correlation**2) * pushes[index]
-    return series[30:]
