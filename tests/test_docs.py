@@ -9,6 +9,7 @@ import pytest
 from harness.cell import METRICS, Dtype, Pass, Reference
 from harness.suite_files import suite_titles
 from harness.suite_schema import EstimatorTable, GridTable, InnerTable, MeasureTable, StudyTable, SuiteTable
+from harness.validation.causes.points import SEARCH_SIZE
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -34,6 +35,20 @@ def test_every_key_of_a_suite_is_listed() -> None:
     assert {*SuiteTable.model_fields, *StudyTable.model_fields} <= {key.partition(".")[0] for key in keys}
     values = {*get_args(Dtype), *get_args(Pass), *get_args(Reference), *suite_titles()}
     assert [each for each in sorted(keys | values) if f"`{each}`" not in text] == []
+
+
+def test_every_kind_of_cause_is_listed() -> None:
+    """Those that the code names outright, and the list names none that it does not have."""
+    folder = DOCS.parent / "harness" / "validation"
+    code = "\n".join(file.read_text() for file in sorted(folder.rglob("*.py")))
+    rows = [line for line in (DOCS / "validation.md").read_text().splitlines() if line.startswith("| `")]
+    listed = {kind for row in rows for kind in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    assert set(re.findall(r'Cause\(\s*"([a-z-]+)"', code)) <= listed
+    assert [kind for kind in sorted(listed) if f'"{kind}"' not in code] == []
+
+
+def test_the_size_up_to_which_causes_are_searched_is_the_codes() -> None:
+    assert f"more than {SEARCH_SIZE:,} parameters" in (DOCS / "validation.md").read_text()
 
 
 @pytest.mark.parametrize("key", ["min_samples", "min_seconds", "max_seconds", "precision", "time_limit_seconds"])
