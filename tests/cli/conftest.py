@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +32,13 @@ references = ["backprop", "implicit"]
 min_seconds = 0
 max_seconds = 0
 """
+
+
+def heed_signals() -> None:
+    """As from a terminal, whatever runs the tests: what is ignored here, as by ``nohup``, would stay ignored."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

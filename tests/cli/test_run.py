@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.store import load_run
+from tests.cli.conftest import heed_signals
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -59,12 +60,15 @@ def test_json_prints_the_measurements(bench: Command, suite: Path) -> None:
 def test_an_interrupted_run_loses_nothing_and_goes_on(
     bench: Command, suite: Path, tmp_path: Path, kill: signal.Signals
 ) -> None:
-    words = [*COMMAND, suite, "--out", "out", "--steps", "1,2,20000"]  # the last takes longer than any signal
-    with subprocess.Popen(words, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
-        assert process.stdout is not None
-        seen = [process.stdout.readline() for _ in range(2)]
-        process.send_signal(kill)
-        _, errors = process.communicate(timeout=60)
+    words = [*COMMAND, suite, "--out", "out", "--steps", "1,2,5000"]  # the last takes longer than any signal
+    with subprocess.Popen(words, cwd=tmp_path, stdout=-1, stderr=-1, text=True, preexec_fn=heed_signals) as process:
+        try:
+            assert process.stdout is not None
+            seen = [process.stdout.readline() for _ in range(2)]
+            process.send_signal(kill)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     if kill is signal.SIGINT:
         assert process.returncode == 130
         assert errors == "imaml-bench: interrupted; the same command goes on from here\n"

@@ -15,6 +15,7 @@ import pytest
 
 from harness.executors import forks
 from harness.store import load_run
+from tests.cli.conftest import heed_signals
 
 PATIENCE_SECONDS = 120.0
 
@@ -88,7 +89,7 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_heed_signals,
+            preexec_fn=heed_signals,
         )
 
     def await_stage(self) -> None:
@@ -104,12 +105,6 @@ class Command:
             except (psutil.Error, OSError):
                 continue
         return found
-
-
-def _heed_signals() -> None:
-    """As from a terminal, whatever runs the tests: what is ignored here, as by ``nohup``, would stay ignored."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
