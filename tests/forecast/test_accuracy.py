@@ -39,7 +39,7 @@ def every_pair() -> Iterator[Any]:
             yield pytest.param(estimator, problem, marks=pytest.mark.thorough if slow else ())
 
 
-@pytest.mark.parametrize(("estimator", "problem"), every_pair())
+@pytest.mark.parametrize(("estimator", "problem"), list(every_pair()))
 def test_a_forecast_is_what_is_measured(estimator: str, problem: str) -> None:
     if (problem, estimator) != ("conv4", "imaml-dense"):
         assert_exact(problem, estimator, 16)

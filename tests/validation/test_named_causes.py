@@ -110,7 +110,7 @@ def on_problems(faults: Iterable[str]) -> Iterator[Any]:
             yield pytest.param(problem, fault, marks=() if problem in here else pytest.mark.thorough)
 
 
-@pytest.mark.parametrize(("problem", "fault"), on_problems(OF_UNROLLED))
+@pytest.mark.parametrize(("problem", "fault"), list(on_problems(OF_UNROLLED)))
 def test_faults_of_backprop_have_their_name(problem: str, fault: str) -> None:
     right, (kind, planted) = UNROLLED[problem], OF_UNROLLED[fault]
     settings: dict[str, Any] = {"lam": right.lam, "steps": right.steps, "lr": right.lr, "seeds": 2}
@@ -118,7 +118,7 @@ def test_faults_of_backprop_have_their_name(problem: str, fault: str) -> None:
     assert kind in named(report), report
 
 
-@pytest.mark.parametrize(("problem", "fault"), on_problems(OF_IMPLICIT))
+@pytest.mark.parametrize(("problem", "fault"), list(on_problems(OF_IMPLICIT)))
 def test_faults_of_the_implicit_method_have_their_name_or_none(problem: str, fault: str) -> None:
     right, (kind, planted) = IMPLICIT[problem], OF_IMPLICIT[fault]
     settings: dict[str, Any] = {"lam": right.lam, "steps": right.steps, "lr": right.lr, "seeds": 2}
