@@ -62,6 +62,18 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
 
 
+def make_lasting_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, whose name is on the disk: what is written in it stays.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [each for each in path.parents if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in (path, *missing):  # also of one that was there: who made it may have been killed before this
+        _sync(os.fsencode(each.parent))
+
+
 def _sync(folder: bytes) -> None:
     """Have the folder's entries on the disk, where its file system can be asked for that."""
     with suppress(OSError):

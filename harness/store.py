@@ -18,7 +18,7 @@ from typing import Generic, Self, TypeVar
 
 from harness.cell import SCHEMA_VERSION, Measurement, Status
 from harness.errors import BadInput, os_errors
-from harness.files import is_remnant, remove_remnants, replace
+from harness.files import is_remnant, make_lasting_folder, remove_remnants, replace
 from harness.lines import LONGEST, Judge, Outcome, Process, line, require_time, whole_lines
 from harness.lock import LOCK, lock
 from harness.manifest import Machine, Manifest
@@ -147,7 +147,7 @@ def open_run(path: Path, manifest: Manifest) -> Run:
     """
     with os_errors(f"cannot write to {path}"):
         _stored_manifest(path, manifest)
-        path.mkdir(parents=True, exist_ok=True)
+        make_lasting_folder(path)
         file = _open_to_append(path / MEASUREMENTS)
         try:
             unlock = lock(file, path)
