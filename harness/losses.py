@@ -15,11 +15,18 @@ from harness.pytree import Params
 
 Name: TypeAlias = Literal["inner_loss", "outer_loss"]
 
+_UNCOMPILED = "what torch.compile makes has no second derivative; give the function as it was before"
+_PLAINLY = "checkpoint by torch.utils.checkpoint.checkpoint with use_reentrant=False and no context_fn"
 _REMEDIES = (
     ("Checkpointing is not compatible with .grad()", "checkpoint with use_reentrant=False"),
     ("None of the inputs have requires_grad=True", "checkpoint with use_reentrant=False"),
     ("derivative for", "'fomaml', 'reptile' and 'darts-fd' take no second derivative"),
     ("once_differentiable", "'fomaml', 'reptile' and 'darts-fd' take no second derivative"),
+    ("aot_autograd", _UNCOMPILED),
+    ("donated buffer", _UNCOMPILED),
+    ("selective activation checkpoint", _PLAINLY),
+    ("'_GeneratorContextManager' object has no attribute", _PLAINLY),
+    ("hook of a dead Module", "register the hook by register_full_backward_hook"),
     ("Inference tensor", "make it outside of torch.inference_mode(), or clone it"),
 )
 """What to do, by words of the error."""
@@ -104,6 +111,8 @@ def require_scalar(value: Any, name: str, dtype: torch.dtype) -> None:
         raise BadInput(f"{name} returned {what}, not a scalar tensor")
     if value.ndim:
         raise BadInput(f"{name} returned shape {tuple(value.shape)}, not a scalar")
+    if value.layout != torch.strided:
+        raise BadInput(f"{name} returned a tensor that is {short(value.layout)}, not a dense scalar")
     if not value.is_floating_point():
         raise BadInput(f"{name} returned {short(value.dtype)}, not a floating point number")
     if torch.finfo(value.dtype).eps > torch.finfo(dtype).eps:
@@ -121,6 +130,6 @@ def require_attached(value: Tensor, name: str) -> None:
         )
 
 
-def short(dtype: torch.dtype) -> str:
+def short(dtype: torch.dtype | torch.layout) -> str:
     """``float32`` for ``torch.float32``."""
     return str(dtype).removeprefix("torch.")

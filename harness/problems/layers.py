@@ -76,6 +76,8 @@ def _reasons(layer: nn.Module) -> Iterator[str]:
             yield f"{kind} has sparse gradients; set sparse=False"
         if layer.max_norm is not None:
             yield f"{kind} writes to its weight in the forward pass; set max_norm=None"
+        if layer.scale_grad_by_freq:
+            yield f"{kind} scales its gradient, which is then that of no function; set scale_grad_by_freq=False"
     yield from _impurities(layer)
 
 

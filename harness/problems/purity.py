@@ -1,5 +1,6 @@
 """Whether a module's loss is a function of its parameters and data, decided by what it does."""
 
+import copy
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -46,8 +47,10 @@ def require_pure(probe: "Probe") -> None:
     if any(each.is_inference() for each in tensors_in(probe.data)):
         raise BadInput("a task's data was made in torch.inference_mode(), so nothing can be differentiated; clone it")
     with random_states_kept(probe.like.device), _errors_of_reentrant_checkpoints():
+        moved = _moved(probe.theta)
+        other = probe.held.copy_with(moved, probe.like)  # before an evaluation can leave anything in the module
         probe.require_no_effects()
-        probe.require_own_parameters()
+        probe.require_own_parameters(moved, other)
         probe.require_symmetric_curvature()
 
 
@@ -100,17 +103,20 @@ class Probe:
             )
         self._require_no_other_leaves(first, theta)
 
-    def require_own_parameters(self) -> None:
+    def require_own_parameters(self, moved: Params, fresh: nn.Module) -> None:
         """At a moved θ, value and gradient are those of a copy that holds it.
+
+        Args:
+            moved: That θ.
+            fresh: The copy, never evaluated.
 
         Raises:
             BadInput: They are not.
         """
-        moved = _moved(self.theta)
-        theta, other = _leaves(moved), self.held.copy_with(moved, self.like)
+        theta, other = _leaves(moved), copy.deepcopy(fresh)
         value, expected = self._value(self._replica(theta)), self._value(other)
         if not _near(value, expected, expected.detach().abs()):
-            where = self._first_difference(self._replica(theta), self.held.copy_with(moved, self.like))
+            where = self._first_difference(self._replica(theta), fresh)
             raise BadInput(f"{where} does not compute with the parameters it is given; {_HELD_ELSEWHERE}")
         others = dict(other.named_parameters())
         gradient = self._gradient(value, theta)
@@ -142,7 +148,7 @@ class Probe:
                 if asymmetry_of(slope, theta, one, other) <= 1:
                     return
                 alone = {name: asymmetry_of(slope, theta, only(one, name), only(other, name)) for name in theta}
-            except RuntimeError:  # no second derivative: that is for the estimators to say which take one
+            except Exception:  # no second derivative: that is for the estimators to say which take one
                 return
         name = max(alone, key=lambda each: alone[each])
         raise BadInput(

@@ -5,12 +5,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from harness.errors import BadInput, first_line
+from harness.problems.layers import called
 from harness.pytree import Params
 
 _REGISTERED = ("_parameters", "_buffers", "_modules")
 """Where a module keeps what is registered with it."""
+
+_KEPT = "assign it to an attribute of its own, which each evaluation has for itself, or take that out"
 
 
 class Replicas:
@@ -90,10 +94,18 @@ class Replicas:
                 vars(replica)[name] = copy.deepcopy(vars(replica)[name], memo)
 
     def copy_with(self, params: Params, like: Tensor) -> nn.Module:
-        """A deep copy whose trainable parameters are ``params``, cloned: slow, and a replica that shares nothing."""
+        """A deep copy whose trainable parameters are ``params``, cloned: slow, and a replica that shares nothing.
+
+        Raises:
+            BadInput: The module keeps something from an earlier forward pass that cannot be copied.
+        """
         held = {name: nn.Parameter(each.detach().clone()) for name, each in params.items()}
         held |= {name: each.clone() for name, each in self.constants(like).items()}
-        return copy.deepcopy(self.module, {known: held[name] for known, name in self._names.items()})
+        memo: dict[int, Any] = {known: held[name] for known, name in self._names.items()}
+        try:
+            return copy.deepcopy(self.module, memo)
+        except Exception as error:  # it could be copied before anything was evaluated
+            raise BadInput(f"module {_keeper(self.module)} keeps what a forward pass made; {_KEPT}") from error
 
     def constants(self, like: Tensor) -> Params:
         """Frozen parameters and buffers on the device of ``like``, and of its dtype where they are no whole numbers."""
@@ -113,6 +125,15 @@ def _copied(module: nn.Module) -> nn.Module:
     except Exception as error:
         what = f"{type(error).__name__}: {first_line(error)}"
         raise BadInput(f"module {type(module).__name__} cannot be copied: copy.deepcopy raised {what}") from error
+
+
+def _keeper(module: nn.Module) -> str:
+    """The layer, and the attribute if it is found, in which a forward pass left a tensor with its graph."""
+    for name, layer in module.named_modules():
+        for attribute, value in vars(layer).items():
+            if any(isinstance(each, Tensor) and each.grad_fn for each in pytree.tree_leaves(value)):
+                return f"{called(name, layer)}: attribute '{attribute}'"
+    return type(module).__name__
 
 
 class _Watch(dict[int, Any]):

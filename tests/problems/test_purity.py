@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed._composable.checkpoint_activation import checkpoint as composable_checkpoint
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, spectral_norm
 from torch.utils.checkpoint import checkpoint
@@ -85,6 +86,19 @@ class Remembers(nn.Module):
         return x * len(self.calls)
 
 
+class Caches(nn.Module):
+    """Computes with the weight that it met first."""
+
+    def __init__(self, *, detached: bool) -> None:
+        super().__init__()
+        self.detached, self.inner, self.cache = detached, nn.Linear(4, 4), dict[str, Tensor]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.cache:
+            self.cache["weight"] = self.inner.weight.detach() if self.detached else self.inner.weight * 2
+        return self.inner(x) + F.linear(x, self.cache["weight"])
+
+
 class MovingMean(nn.Module):
     def __init__(self, write: Callable[[Tensor, Tensor], object]) -> None:
         super().__init__()
@@ -123,6 +137,8 @@ EVAL = "call eval() on it, or take that out"
         (Applied(scaled_at_random), f"module 1: Applied draws random numbers; {EVAL}"),
         (nn.Sequential(nn.Tanh(), OwnNoise()), "module 1.1: OwnNoise returns other values at a second call"),
         (Remembers(), "module 1: Remembers returns other values at a second call"),
+        (Caches(detached=False), "module 1: Caches does not compute with the parameters it is given; something in it"),
+        (Caches(detached=True), "module 1: Caches does not compute with the parameters it is given; something in it"),
         (MovingMean(lambda mean, x: mean.lerp_(x, 0.1)), f"module 1: MovingMean writes to its buffer 'mean'; {EVAL}"),
         (MovingMean(lambda mean, _: mean.add_(0)), f"module 1: MovingMean writes to its buffer 'mean'; {EVAL}"),
         (MovingMean(lambda mean, _: mean.data.add_(1)), f"module 1: MovingMean writes to its buffer 'mean'; {EVAL}"),
@@ -237,6 +253,10 @@ def compiled_in_place() -> nn.Module:
             lambda: Embedding(max_norm=1.0),
             "module inputs: Embedding writes to its weight in the forward pass; set max_no",
         ),
+        (
+            lambda: Embedding(scale_grad_by_freq=True),
+            "module inputs: Embedding scales its gradient, which is then that of no function; set scale_grad_by_freq=F",
+        ),
         (lambda: Embedded(max_norm=0.1), f"module Embedded: Embedded writes to its parameter 'weight'; {EVAL}"),
         (
             lambda: nn.DataParallel(between()),
@@ -317,6 +337,7 @@ def test_weight_norm_has_no_right_second_derivative(old: bool) -> None:
         (lambda out, y: y.square().mean(), "inner_loss does not depend on the parameters: it is detached"),
         (lambda out, y: F.mse_loss(out, y).long(), "inner_loss returned int64, not a floating point number"),
         (lambda out, y: F.mse_loss(out, y) * 1j, "inner_loss returned complex128, not a floating point number"),
+        (lambda out, y: F.mse_loss(out, y).to_sparse(), "inner_loss returned a tensor that is sparse_coo, not a dense"),
         (lambda out, y: F.mse_loss(out, y).float(), "inner_loss returned float32 for parameters of float64, so digits"),
         (lambda out, y: {}["key"], "inner_loss raised KeyError: 'key' (test_purity.py, line "),
     ],
@@ -332,6 +353,51 @@ class Temperature(nn.Module):
 
     def forward(self, out: Tensor, y: Tensor) -> Tensor:
         return F.mse_loss(out * self.scale, y)
+
+
+def with_old_backward_hook() -> nn.Module:
+    module = between()
+    module[1].register_backward_hook(lambda layer, to_inputs, of_outputs: None)  # pyright: ignore
+    return module
+
+
+def with_checkpointing_that_cannot_be_repeated() -> nn.Module:
+    module = between()
+    composable_checkpoint(module[0])  # pyright: ignore
+    return module
+
+
+def with_compiled_function() -> nn.Module:
+    return between(Applied(torch.compile(torch.tanh, backend="aot_eager")))
+
+
+@pytest.mark.parametrize(
+    ("make", "remedy"),
+    [
+        (with_old_backward_hook, "register the hook by register_full_backward_hook"),
+        (
+            with_checkpointing_that_cannot_be_repeated,
+            "checkpoint by torch.utils.checkpoint.checkpoint with use_reentrant=False and no context_fn",
+        ),
+        (
+            with_compiled_function,
+            "what torch.compile makes has no second derivative; give the function as it was before",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # Dynamo looks at it
+def test_what_pytorch_cannot_differentiate_is_said_with_the_remedy(make: Callable[[], nn.Module], remedy: str) -> None:
+    assert fault(make()).endswith(f"; {remedy}")
+
+
+def test_checkpointing_that_cannot_be_repeated_does_where_it_need_not_be() -> None:
+    grads: list[Tensor] = []
+    for make in (with_checkpointing_that_cannot_be_repeated, between):
+        torch.manual_seed(0)
+        own = problem(make())
+        estimator = harness.estimator("fomaml", steps=3, lr=0.1)
+        grads.append(estimator.meta_gradient(own, own.tasks(1, 0)[0], own.theta()).grad["0.weight"])
+    assert torch.equal(*grads)
 
 
 def test_a_loss_with_parameters_of_its_own() -> None:

@@ -117,6 +117,16 @@ class CountsItsCalls(TwoLayers):
         return super().forward(x) * self.calls
 
 
+class KeepsItsOutputs(TwoLayers):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.append(super().forward(x))
+        return self.kept[-1]
+
+
 def hooked() -> nn.Module:
     module = TwoLayers()
     module.last.register_forward_hook(lambda layer, inputs, output: output + layer.bias)
@@ -209,6 +219,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Function]] = {
     "gradient checkpointing": (Checkpointed, two_layers),
     "gradient checkpointing within the same": (CheckpointedTwice, two_layers),
     "attributes that are assigned": (CountsItsCalls, two_layers),
+    "outputs that are kept in a list": (KeepsItsOutputs, two_layers),
     "a parametrization": (parametrised, exponential),
     "lists of parameters": (Lists, lists),
     "a parameter that is expanded": (expanded, two_layers),
@@ -311,6 +322,14 @@ def test_a_module_that_cannot_be_copied() -> None:
         copy.deepcopy(module)
     with pytest.raises(harness.BadInput, match=r"^module TwoLayers cannot be copied: copy.deepcopy raised TypeError: "):
         ModuleProblem(module, F.mse_loss, draw)
+
+
+def test_a_copy_that_a_forward_pass_has_made_impossible() -> None:
+    held = Replicas(nn.Sequential(KeepsItsOutputs(), nn.Tanh()).double())
+    theta = {name: each.requires_grad_() for name, each in held.theta.items()}
+    held.holding(theta, theta["0.last.bias"])(torch.randn(5, 3, dtype=torch.float64))
+    with pytest.raises(harness.BadInput, match=r"^module 0: attribute 'kept' keeps what a forward pass made; assign "):
+        held.copy_with(theta, theta["0.last.bias"])
 
 
 @pytest.mark.parametrize(
