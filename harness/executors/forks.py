@@ -226,11 +226,14 @@ def last_line(output: bytes) -> str:
 
 
 def _kill_marked(mark: str) -> None:
-    """Kill the processes that a fork server and its workers have started and that have outlived it."""
+    """Kill what a fork server and its workers have started and what has outlived it, and wait for its end."""
+    killed: list[psutil.Process] = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == mark:
                 process.kill()
+                killed.append(process)
+    psutil.wait_procs(killed, END_SECONDS)
 
 
 def _interpreter_flags() -> list[str]:
