@@ -11,6 +11,7 @@ NUMERIC_TESTS := $(addprefix tests/,linear_solvers inner problems test_objective
 CAPABILITY ?= default
 THREADS ?= 1
 SEED ?= 1
+INPUTS ?= 100000
 # On a GPU the first cell that does not fit is tried, to hold its forecast against; on a CPU that would take the machine.
 SKIP = $(if $(filter cuda%,$(DEVICE)),--skip oom)
 RUN_meta_batch = $(SKIP)
@@ -18,7 +19,7 @@ RUN_capacity = $(SKIP)
 BIN := $(VENV)/bin
 BENCH := $(BIN)/imaml-bench
 
-.PHONY: demo test test-variant coverage test-gpu lint reference clean
+.PHONY: demo test test-variant fuzz coverage test-gpu lint reference clean
 
 demo: $(VENV)/installed
 	$(BENCH) run fig2a --out $(OUT)/fig2a
@@ -33,6 +34,11 @@ test: $(VENV)/installed-dev lint
 test-variant: $(VENV)/installed-dev
 	CUDA_VISIBLE_DEVICES= ATEN_CPU_CAPABILITY=$(CAPABILITY) DNNL_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 \
 	OMP_NUM_THREADS=$(THREADS) PYTHONHASHSEED=$(SEED) $(BIN)/pytest --shuffle $(SEED) $(NUMERIC_TESTS)
+
+# Suites, run directories and labels that nobody would write, guided by the branches they take; hours.
+fuzz: $(VENV)/installed-dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.guided $(INPUTS)
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage erase

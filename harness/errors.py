@@ -13,13 +13,22 @@ from harness.text import harmless
 _PACKAGE = Path(__file__).parent
 _LIBRARIES = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
 
+LONGEST_LINE = 2000
+"""Characters of a message."""
+
 
 class BadInput(Exception):
     """What the user asked for cannot be done as asked.
 
     The message is one line: what is wrong, where (file, key, value) and what would be right. The command line
-    prints it without a traceback and exits with code 2.
+    prints it without a traceback and exits with code 2. It may quote anything: line breaks and control characters are
+    written out, and the middle of a long one is left out, between where that is and what would be right.
     """
+
+    def __init__(self, message: str) -> None:
+        half = LONGEST_LINE // 2
+        message = harmless(message).replace("\n", "\\n").replace("\t", "\\t")
+        super().__init__(message if len(message) <= LONGEST_LINE else f"{message[:half]}…{message[1 - half :]}")
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> BadInput:

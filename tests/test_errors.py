@@ -1,9 +1,11 @@
 """Messages that name what was asked for and what there is."""
 
+import re
+
 import pytest
 
 import harness
-from harness.errors import BadInput, faults_of, unknown
+from harness.errors import LONGEST_LINE, BadInput, faults_of, unknown
 from harness.parts import first_draw
 
 
@@ -32,3 +34,14 @@ def test_any_other_exception_of_a_users_code_becomes_bad_input() -> None:
 
 class Mine:
     """A part that is not the harness's."""
+
+
+def test_a_message_that_quotes_much_keeps_its_ends() -> None:
+    message = str(BadInput(f"suite.toml: lam: '{'x' * 10_000}' is no number"))
+    assert len(message) == LONGEST_LINE
+    assert re.fullmatch(r"suite\.toml: lam: 'x+…x+' is no number", message)
+    assert str(BadInput("short")) == "short"
+
+
+def test_a_message_is_one_line_whatever_it_quotes() -> None:
+    assert str(BadInput("suite.toml: grid.a\tb\nc\x1b[2J: unknown")) == r"suite.toml: grid.a\tb\nc\x1b[2J: unknown"

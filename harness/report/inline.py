@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from urllib.parse import quote
@@ -25,12 +26,12 @@ def address(svg: bytes, png: bytes) -> str:
 
 def style() -> Markup:
     """The page's style sheet."""
-    return Markup(_asset("page.css"))
+    return _asset("page.css")
 
 
 def scripts() -> list[Markup]:
     """The chart library, the table library, and what hands the page to them."""
-    return [Markup(_asset(name)) for name in _SCRIPTS]
+    return [_asset(name) for name in _SCRIPTS]
 
 
 def policy(inlined: Sequence[str]) -> str:
@@ -45,5 +46,6 @@ def policy(inlined: Sequence[str]) -> str:
     )
 
 
-def _asset(name: str) -> str:
-    return (files("harness.report") / "assets" / name).read_text(encoding="utf-8")
+@cache
+def _asset(name: str) -> Markup:
+    return Markup((files("harness.report") / "assets" / name).read_text(encoding="utf-8"))

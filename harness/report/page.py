@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -116,6 +116,7 @@ def render(
     return page.render(content, sources=_fitting([*figures, *timelines], room))
 
 
+@cache
 def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("harness.report", ""),
