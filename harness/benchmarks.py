@@ -8,6 +8,7 @@ import torch
 
 from harness.cell import Cell, Status
 from harness.machine import resolve_device
+from harness.parts import draw_tasks
 from harness.passes import Found
 from harness.statistics import summarise
 from harness.suite import load_suite
@@ -40,7 +41,7 @@ def bench(benchmark: Any, cell: Cell) -> None:
     benchmark.group = cell.point
     benchmark.extra_info.update({name: summarise(samples).median for name, samples in metrics.items()})
     estimator, problem = build_estimator(cell), build_problem(cell)
-    tasks, theta = problem.tasks(cell.tasks, cell.seed), problem.theta()
+    tasks, theta = draw_tasks(problem, cell.tasks, cell.seed), problem.theta()
 
     def call() -> None:
         estimator.meta_gradients(problem, tasks, theta)

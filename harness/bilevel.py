@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from harness.errors import BadInput
 from harness.pytree import Params
 
 
@@ -18,6 +19,12 @@ class Task:
     """Data of the inner loss."""
     query: Any
     """Data of the outer loss."""
+
+
+def require_task(task: object, where: str = "") -> None:
+    """Raise :class:`BadInput` that begins with ``where`` unless ``task`` has a support and a query."""
+    if not (hasattr(task, "support") and hasattr(task, "query")):
+        raise BadInput(f"{where}a task is a {type(task).__name__}, not a harness.Task(support, query)")
 
 
 class Problem(Protocol):
@@ -63,6 +70,10 @@ class Checked(ABC):
     @abstractmethod
     def trust(self) -> None:
         """Take it that the check has passed, elsewhere."""
+
+    def remedy(self, parameter: str) -> str:
+        """What to do where derivatives with respect to a parameter are wrong; empty where nothing is known."""
+        return ""
 
 
 @runtime_checkable

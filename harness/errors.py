@@ -93,8 +93,9 @@ def is_own_fault(error: Exception, part: object) -> bool:
 
 
 def _home(part: object) -> str:
-    """The file of the module that a function, a class, or an object's class is of."""
-    return getattr(sys.modules.get(getattr(part, "__module__", "")), "__file__", None) or ""
+    """The file of the module that a function, a class, or an object's class is of; none for PyTorch's, nobody's own."""
+    module = getattr(part, "__module__", "") or ""
+    return getattr(sys.modules.get(module), "__file__", None) or "" if module.split(".")[0] != "torch" else ""
 
 
 def _place(error: BaseException, home: str) -> str:

@@ -18,6 +18,7 @@ Name: TypeAlias = Literal["inner_loss", "outer_loss"]
 _UNCOMPILED = "what torch.compile makes has no second derivative; give the function as it was before"
 _PLAINLY = "checkpoint by torch.utils.checkpoint.checkpoint with use_reentrant=False and no context_fn"
 _REMEDIES = (
+    ("to not have been used in the graph", "a loss has to be computed from the parameters it is given"),
     ("Checkpointing is not compatible with .grad()", "checkpoint with use_reentrant=False"),
     ("None of the inputs have requires_grad=True", "checkpoint with use_reentrant=False"),
     ("derivative for", "'fomaml', 'reptile' and 'darts-fd' take no second derivative"),
@@ -26,7 +27,6 @@ _REMEDIES = (
     ("donated buffer", _UNCOMPILED),
     ("selective activation checkpoint", _PLAINLY),
     ("'_GeneratorContextManager' object has no attribute", _PLAINLY),
-    ("hook of a dead Module", "register the hook by register_full_backward_hook"),
     ("Inference tensor", "make it outside of torch.inference_mode(), or clone it"),
 )
 """What to do, by words of the error."""
@@ -59,7 +59,7 @@ def value_of(problem: Problem, name: Name, params: Params, data: Any) -> Tensor:
                 value = loss(params, data)
     except Exception as error:
         raise_named(error, problem, name, like.dtype)
-    require_scalar(value, name, like.dtype)
+    require_scalar(value, name, like)
     if wanted:
         require_attached(value, name)
     return value
@@ -104,8 +104,8 @@ def _remedy(words: str, dtype: torch.dtype) -> str:
     return _TO_FOLLOW_FAR if dtype == torch.float64 else _TO_FOLLOW.format(dtype=short(dtype))
 
 
-def require_scalar(value: Any, name: str, dtype: torch.dtype) -> None:
-    """Raise :class:`BadInput` unless ``value`` is a real scalar tensor that keeps the digits of ``dtype``."""
+def require_scalar(value: Any, name: str, like: Tensor) -> None:
+    """Raise :class:`BadInput` unless ``value`` is a real scalar tensor on the device of ``like``, with its digits."""
     if not isinstance(value, Tensor):
         what = "None" if value is None else f"a {type(value).__name__}"
         raise BadInput(f"{name} returned {what}, not a scalar tensor")
@@ -115,11 +115,13 @@ def require_scalar(value: Any, name: str, dtype: torch.dtype) -> None:
         raise BadInput(f"{name} returned a tensor that is {short(value.layout)}, not a dense scalar")
     if not value.is_floating_point():
         raise BadInput(f"{name} returned {short(value.dtype)}, not a floating point number")
-    if torch.finfo(value.dtype).eps > torch.finfo(dtype).eps:
+    if torch.finfo(value.dtype).eps > torch.finfo(like.dtype).eps:
         raise BadInput(
-            f"{name} returned {short(value.dtype)} for parameters of {short(dtype)}, so digits are lost; "
+            f"{name} returned {short(value.dtype)} for parameters of {short(like.dtype)}, so digits are lost; "
             "it must not cast to a narrower type"
         )
+    if value.device != like.device:
+        raise BadInput(f"{name} returned a tensor on {value.device}, and the parameters are on {like.device}")
 
 
 def require_attached(value: Tensor, name: str) -> None:

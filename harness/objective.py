@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from harness.attention import as_in_training, math_attention
-from harness.bilevel import Checked, Problem, Task
+from harness.bilevel import Checked, Problem, Task, require_task
 from harness.errors import BadInput
 from harness.losses import ONE_BY_ONE, Name, raise_named, require_attached, require_scalar, value_of
 from harness.pytree import Layout, Params
@@ -88,6 +88,8 @@ class Objective:
     @classmethod
     def of_tasks(cls, problem: Problem, tasks: Sequence[Task], theta: Params, lam: float | Params) -> "Objective":
         """The objectives of several tasks of equal shapes side by side, by ``torch.func.vmap`` over the losses."""
+        for task in tasks:
+            require_task(task)
         _look_over(problem, tasks[0], theta)
         layout = Layout.of(theta)
         support = _stack([task.support for task in tasks])
@@ -225,6 +227,7 @@ def strength(lam: float | Params, layout: Layout, like: Params) -> Strength:
 def _look_over(problem: Problem, task: Task, theta: Params) -> None:
     if torch.is_inference_mode_enabled():
         raise BadInput("nothing can be differentiated within torch.inference_mode(); leave it first")
+    require_task(task)
     if isinstance(problem, Checked):
         problem.check(task, theta)
 
@@ -234,7 +237,7 @@ def _side_by_side(problem: Problem, name: Name, layout: Layout, data: Any) -> Ca
 
     def one(phi: Tensor, own: Any) -> Tensor:
         value = getattr(problem, name)(layout.unravel(phi), own)
-        require_scalar(value, name, phi.dtype)
+        require_scalar(value, name, phi)
         return value
 
     together = torch.func.vmap(one)

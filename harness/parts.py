@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.bilevel import Checked, Problem, Task
+from harness.bilevel import Checked, Problem, Task, require_task
 from harness.errors import BadInput, faults_of
 from harness.estimators import Estimator
 from harness.pytree import Params
@@ -14,8 +14,6 @@ from harness.registry import ESTIMATORS, PROBLEMS
 
 PLACE = ("dtype", "device", "seed")
 """Parameters of every problem that are the cell's to say."""
-
-_SIDES = ("support", "query")
 
 
 def problem(name: str, **parameters: Any) -> Problem:
@@ -59,20 +57,43 @@ def first_draw(problem: Problem, seed: int, name: str) -> tuple[Task, Params]:
     Raises:
         BadInput: The problem's code fails, or what it returns is not what :class:`Problem` says.
     """
-    with faults_of(problem, f"problem '{name}': tasks()"):
-        tasks: Any = problem.tasks(1, seed)
-    if not (isinstance(tasks, Sequence) and len(tasks) == 1 and all(hasattr(tasks[0], s) for s in _SIDES)):
-        raise BadInput(f"problem '{name}': tasks(1, {seed}) did not return a list of one Task")
+    (task,) = draw_tasks(problem, 1, seed, f"problem '{name}': ")
     with faults_of(problem, f"problem '{name}': theta()"):
         theta: Any = problem.theta()
     if not isinstance(theta, dict) or not all(isinstance(each, Tensor) for each in theta.values()):
-        what = f"a {type(theta).__name__}" if not isinstance(theta, dict) else "a dict of other things"
+        what = _article(theta) if not isinstance(theta, dict) else "a dict of other things"
         raise BadInput(f"problem '{name}': theta() returned {what}, not a dict of tensors by parameter name")
     if not theta:
         raise BadInput(f"problem '{name}': theta() returned an empty dict: there is nothing to learn")
     if isinstance(problem, Checked):
         try:
-            problem.check(tasks[0], theta)
+            problem.check(task, theta)
         except BadInput as error:
             raise BadInput(f"problem '{name}': {error}") from error
-    return tasks[0], theta
+    return task, theta
+
+
+def draw_tasks(problem: Problem, n: int, seed: int, where: str = "") -> Sequence[Task]:
+    """So many tasks of a problem, perhaps a user's own.
+
+    Args:
+        problem: The problem.
+        n: How many tasks.
+        seed: Of the tasks.
+        where: What messages begin with.
+
+    Raises:
+        BadInput: ``tasks()`` fails, or returns anything else.
+    """
+    with faults_of(problem, f"{where}tasks()"):
+        tasks: Any = problem.tasks(n, seed)
+    if not isinstance(tasks, Sequence) or len(tasks) != n:
+        what = f"{len(tasks)} of them" if isinstance(tasks, Sequence) else _article(tasks)
+        raise BadInput(f"{where}tasks({n}, {seed}) returned {what}, not a list of {n} Task{'s'[: n != 1]}")
+    for task in tasks:
+        require_task(task, f"{where}tasks({n}, {seed}): ")
+    return tasks
+
+
+def _article(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"

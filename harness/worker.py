@@ -24,7 +24,7 @@ from harness.meters.accuracy import agreement
 from harness.meters.counters import count_flops
 from harness.meters.host import rss_bytes, rss_peak_bytes
 from harness.out_of_memory import is_out_of_memory
-from harness.parts import PLACE, first_draw, require_placeable
+from harness.parts import PLACE, draw_tasks, first_draw, require_placeable
 from harness.passes import Found, Metrics
 from harness.pytree import Params
 from harness.references import NoReference, reference_gradient, require_references
@@ -142,7 +142,7 @@ def _passes(cell: Cell, first_call: Callable[[int], None], traces: Path | None) 
     problem = build_problem(cell)
     if isinstance(problem, Checked):
         problem.trust()  # looked over by check(); the first call is to meet a process nothing has run in
-    tasks = problem.tasks(cell.tasks, cell.seed)
+    tasks = draw_tasks(problem, cell.tasks, cell.seed)
     theta = problem.theta()
 
     def call() -> BatchMetaGradient:
@@ -232,7 +232,7 @@ def _require_solved(diagnostics: Iterable[Diagnostics], estimator: Estimator, ce
 def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Found:
     """One seed: the estimator in float64 against each reference, and in the cell's dtype against itself."""
     problem = build_problem(cell, dtype="float64", draw=draw)
-    tasks = problem.tasks(cell.tasks, cell.seed + draw)
+    tasks = draw_tasks(problem, cell.tasks, cell.seed + draw)
     theta = problem.theta()
     results = [estimator.meta_gradient(problem, task, theta) for task in tasks]
     _require_solved((result.diagnostics for result in results), estimator, cell)
@@ -262,7 +262,7 @@ def _accuracy(cell: Cell, estimator: Estimator, draw: int) -> Found:
                 metrics[f"{kind}_{name}"] = [value]
     if cell.dtype != "float64" and not estimator.direction_only:
         rounded = build_problem(cell, draw=draw)
-        own = estimator.meta_gradients(rounded, rounded.tasks(cell.tasks, cell.seed + draw), rounded.theta())
+        own = estimator.meta_gradients(rounded, draw_tasks(rounded, cell.tasks, cell.seed + draw), rounded.theta())
         metrics["rounding_relative_error"] = [agreement(own.grad, grad).relative_error]
     return Found(metrics, notes)
 

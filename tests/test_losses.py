@@ -64,6 +64,7 @@ FAULTS: list[tuple[Callable[[Params], Any], str]] = [
     (lambda p: square(p).int(), "returned int32, not a floating point number"),
     (lambda p: square(p).float(), "returned float32 for parameters of float64, so digits are lost"),
     (lambda p: square(p).detach(), "does not depend on the parameters: it is detached"),
+    (lambda p: square(p).to("meta"), "returned a tensor on meta, and the parameters are on cpu"),
     (lambda p: p["v"].sum(), "raised KeyError: 'v' (test_losses.py, line "),
 ]
 
@@ -80,6 +81,33 @@ def test_what_is_no_loss_is_told_by_its_name(loss: Callable[[Params], Any], mess
         with pytest.raises(BadInput) as caught:
             gradient(Own(outer=loss), name, batching=batching)
         assert str(caught.value).startswith(f"outer_loss {message}")
+
+
+@pytest.mark.parametrize("name", ["maml", "fomaml", "imaml-cg"])
+def test_a_loss_of_nothing_it_is_given(name: str) -> None:
+    own = Own(inner=lambda params: nn.Parameter(torch.ones((), dtype=torch.float64)))
+    with pytest.raises(BadInput, match=r"; a loss has to be computed from the parameters it is given$"):
+        gradient(own, name)
+
+
+def test_an_error_within_a_module_of_pytorchs_is_not_placed_there() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 1))
+    own = ModuleProblem(module, F.mse_loss, lambda n, seed: [Task((X.float(), X.float()), (X.float(), X.float()))] * n)
+    with pytest.raises(
+        BadInput, match=r"^inner_loss raised RuntimeError: mat1 and mat2 shapes cannot be multiplied"
+    ) as caught:
+        gradient(own)
+    assert "container.py" not in str(caught.value)
+
+
+@pytest.mark.parametrize("batching", ["loop", "vmap"])
+def test_what_is_no_task(batching: str) -> None:
+    estimator = harness.estimator("maml", steps=1, lr=0.1, batching=batching)
+    own = Own()
+    expected = estimator.meta_gradients(own, own.tasks(2, 0), own.theta()).grad
+    assert torch.equal(estimator.meta_gradients(own, iter(own.tasks(2, 0)), own.theta()).grad["w"], expected["w"])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(BadInput, match=r"^a task is a tuple, not a harness.Task\(support, query\)$"):
+        estimator.meta_gradients(own, [(X, X), (X, X)], own.theta())  # pyright: ignore[reportArgumentType]
 
 
 def test_a_loss_wider_than_the_parameters_is_one() -> None:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from harness.bilevel import Checked
 from harness.objective import Objective
 from harness.pytree import Layout
 
@@ -94,12 +95,13 @@ def _loss_faults(
             for each, part in _parts(direction, loss.layout)
             if not _agrees(value, point, part, lambda along: gradient.dot(along))
         ]
-        yield _line(name, "gradient", where, value, point, direction, gradient.dot(direction), blamed)
+        yield _line(loss, name, "gradient", where, value, point, direction, gradient.dot(direction), blamed)
     if twice:
         product = loss.hessian(point)(direction)
         if not _agrees(loss.support_gradient, point, direction, lambda _: product):
             blamed = _rows(loss, point, direction, product)
-            yield _line(name, "Hessian-vector product", where, loss.support_gradient, point, direction, product, blamed)
+            gradients = loss.support_gradient
+            yield _line(loss, name, "Hessian-vector product", where, gradients, point, direction, product, blamed)
 
 
 def _direction(objective: Objective, seed: int) -> Tensor:
@@ -160,6 +162,7 @@ def _differences(function: Function, point: Tensor, direction: Tensor) -> Iterat
 
 
 def _line(
+    loss: Objective,
     name: str,
     what: str,
     where: str,
@@ -174,4 +177,6 @@ def _line(
     off = difference.gap(found) / difference.scale(found)
     fault = f"off by {off:.1e} from" if bool(found.isfinite().all()) else "not finite, unlike"
     place = f"at {where}{f', in {shown}' if blamed else ''}"
-    return f"{name}: its {what} is {fault} finite differences in float64, {place}"
+    remedies = (loss.problem.remedy(each) for each in blamed) if isinstance(loss.problem, Checked) else ()
+    remedy = next(filter(None, remedies), "")
+    return f"{name}: its {what} is {fault} finite differences in float64, {place}{'; ' if remedy else ''}{remedy}"

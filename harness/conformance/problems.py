@@ -1,6 +1,6 @@
 """The contract of problems."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -12,9 +12,11 @@ from torch.utils import _pytree as pytree
 from harness.bilevel import Checked, ClosedForm, Problem, Task
 from harness.conformance.claims import copied, equal, require, rounding, tensors
 from harness.conformance.derivatives import derivative_fault
-from harness.errors import BadInput, first_line
+from harness.errors import BadInput, faults_of, first_line
+from harness.losses import Name, value_of
 from harness.meters.accuracy import agreement
 from harness.objective import Objective
+from harness.parts import draw_tasks
 from harness.pytree import Layout, Params
 from harness.references import DENSE_SIZE, implicit_gradient, in_float64
 
@@ -40,9 +42,9 @@ def check_problem(problem: Problem) -> list[str]:
     task = _checked_tasks(problem, theta)
     if isinstance(problem, Checked):
         _require_own_check(problem, task, theta)
-    for loss, data, name in _losses(problem, task):
+    for data, name in _losses(task):
         with _unchanged(problem, theta, data, f"{name} changes"):
-            _check_loss(loss, theta, data, name)
+            _check_loss(problem, theta, data, name)
     wide_task, wide_theta = in_float64(task, theta)
     _check_derivatives(problem, wide_task, wide_theta)
     if isinstance(problem, ClosedForm):
@@ -51,14 +53,22 @@ def check_problem(problem: Problem) -> list[str]:
 
 
 def _require_own_check(problem: Checked, task: Task, theta: Params) -> None:
-    try:
+    with _said():
         problem.check(task, theta)
+
+
+@contextmanager
+def _said() -> Generator[None]:
+    """What is wrong with a problem is a broken contract."""
+    try:
+        yield
     except BadInput as error:
         raise AssertionError(str(error)) from error
 
 
 def _checked_theta(problem: Problem) -> Params:
-    theta: Any = problem.theta()
+    with _said(), faults_of(problem, "theta()"):
+        theta: Any = problem.theta()
     require(isinstance(theta, dict) and bool(theta), "theta() returns no dict, or an empty one")
     for name, tensor in theta.items():
         require(isinstance(tensor, Tensor), f"theta()['{name}'] is a {type(tensor).__name__}, not a tensor")
@@ -73,32 +83,31 @@ def _checked_theta(problem: Problem) -> Params:
 
 
 def _checked_tasks(problem: Problem, theta: Params) -> Task:
-    tasks = problem.tasks(2, 0)
-    require(len(tasks) == 2, f"tasks(2, 0) returns {len(tasks)} tasks")
+    with _said():
+        tasks, others = (draw_tasks(problem, 2, 0) for _ in range(2))
     first = next(iter(theta.values()))
     for leaf in tensors((tasks[0].support, tasks[0].query)):
         if leaf.is_floating_point():
             require(leaf.dtype == first.dtype, f"a task holds {leaf.dtype}, theta {first.dtype}")
         require(leaf.device == first.device, f"a task is on {leaf.device}, theta on {first.device}")
-    for task, again in zip(tasks, problem.tasks(2, 0), strict=True):
+    for task, again in zip(tasks, others, strict=True):
         same = equal(task.support, again.support) and equal(task.query, again.query)
         require(same, "tasks(2, 0) returns other tasks at the second call")
     return tasks[0]
 
 
-def _losses(problem: Problem, task: Task) -> Iterator[tuple[Callable[[Params, Any], Tensor], Any, str]]:
-    yield problem.inner_loss, task.support, "inner_loss"
-    yield problem.outer_loss, task.query, "outer_loss"
+def _losses(task: Task) -> Iterator[tuple[Any, Name]]:
+    yield task.support, "inner_loss"
+    yield task.query, "outer_loss"
 
 
-def _check_loss(loss: Callable[[Params, Any], Tensor], theta: Params, data: Any, name: str) -> None:
-    value: Any = loss(theta, data)
+def _check_loss(problem: Problem, theta: Params, data: Any, name: Name) -> None:
     like = next(iter(theta.values()))
-    require(isinstance(value, Tensor), f"{name} returns a {type(value).__name__}, not a tensor")
-    require(value.dim() == 0, f"{name} has shape {tuple(value.shape)}, not that of a scalar")
+    with _said():
+        value = value_of(problem, name, theta, data)
     require(value.dtype == like.dtype, f"{name} is {value.dtype}, theta {like.dtype}")
     require(bool(value.isfinite()), f"{name} is not finite at theta")
-    first, again = float(value.detach()), float(loss(theta, data).detach())
+    first, again = float(value.detach()), float(value_of(problem, name, theta, data).detach())
     require(
         first == again,
         f"{name} is {first!r} and then {again!r} for the same arguments: dropout, or another random number in it?",
@@ -173,7 +182,7 @@ def _vmap_remarks(problem: Problem, theta: Params) -> list[str]:
         found = torch.stack([together.inner_loss(together.theta), together.outer_loss(together.theta)])
     except (BadInput, RuntimeError, ValueError, TypeError) as error:
         return [f"torch.func.vmap cannot batch the losses: {first_line(error)}"]
-    one_by_one = [torch.stack([loss(theta, data) for loss, data, _ in _losses(problem, task)]) for task in tasks]
+    one_by_one = [torch.stack([value_of(problem, name, theta, data) for data, name in _losses(task)]) for task in tasks]
     expected = torch.stack(one_by_one, dim=1)
     near = torch.allclose(found, expected, rtol=rounding(found.dtype), atol=rounding(found.dtype))
     require(near, "the losses under torch.func.vmap differ from those one by one")

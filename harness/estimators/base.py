@@ -137,6 +137,7 @@ class Estimator(ABC):
         Raises:
             BadInput: No tasks; or, side by side, tasks of unequal shapes or ``lr="auto"``, which differs by task.
         """
+        tasks = list(tasks)
         if not tasks:
             raise BadInput("a meta-batch needs at least one task")
         return (self._side_by_side if self.batching == "vmap" else self._one_by_one)(problem, tasks, theta)

@@ -13,6 +13,7 @@ from harness.estimators import Estimator
 from harness.forecast.live import Kernel, Record, Sizes, recording
 from harness.forecast.torch_private import FakeTensorMode, pytree
 from harness.meters.allocator import BLOCK_BYTES, backward_on_this_thread
+from harness.parts import draw_tasks
 from harness.pytree import Params
 from harness.worker import build_estimator, build_problem
 
@@ -56,7 +57,7 @@ def rehearse(cell: Cell, returned: Mapping[Kernel, Sizes]) -> Rehearsal:
 def _drawn(cell: Cell, tasks: int) -> tuple[Params, Sequence[Task]]:
     """θ and tasks, of which only the shapes matter: on the device ``meta`` a problem need not draw anything."""
     problem = build_problem(cell.model_copy(update={"device": "meta"}))
-    return problem.theta(), problem.tasks(tasks, cell.seed)
+    return problem.theta(), draw_tasks(problem, tasks, cell.seed)
 
 
 def _tasks(cell: Cell, estimator: Estimator) -> int:

@@ -78,6 +78,10 @@ def _reasons(layer: nn.Module) -> Iterator[str]:
             yield f"{kind} writes to its weight in the forward pass; set max_norm=None"
         if layer.scale_grad_by_freq:
             yield f"{kind} scales its gradient, which is then that of no function; set scale_grad_by_freq=False"
+    if any(getattr(each, "__slots__", ()) for each in type(layer).__mro__ if issubclass(each, nn.Module)):
+        yield f"{kind} keeps attributes in __slots__, where replicas of it have none; leave __slots__ out"
+    if layer._backward_hooks or layer._backward_pre_hooks:  # pyright: ignore[reportPrivateUsage]
+        yield f"{kind} has a backward hook, which no loss knows of; remove it, and put what it does into forward()"
     yield from _impurities(layer)
 
 

@@ -76,28 +76,37 @@ class ModuleProblem(Checked):
         return self.draw(n, seed)
 
     def check(self, task: Task, theta: Params) -> None:
-        """Hold the loss on the support set against what a function of parameters and data would do.
+        """Hold the losses against what a function of parameters and data would do.
 
-        It returns the same to the bit at a second call, draws no random numbers, writes to nothing it is given, and at
-        a moved θ it has the value and gradient of another copy of the module that holds that θ. Its second derivatives,
-        where it has any, are symmetric.
+        That on the support set returns the same to the bit at a second call, draws no random numbers, writes to nothing
+        it is given, and at a moved θ it has the value and gradient of another copy of the module that holds that θ. Its
+        second derivatives, where it has any, are symmetric. That on the query set is the same whether the support set
+        has been seen or not.
 
         Raises:
             BadInput: It does not; says which layer, and what to do.
         """
-        if self._checked or not has_values((theta, task.support)):
+        if self._checked or not has_values((theta, task.support, task.query)):
             return
         like = next(iter(theta.values()))
 
-        def loss(module: nn.Module) -> Tensor:
-            return self._loss(module, task.support, like)
+        def loss(module: nn.Module, data: Any) -> Tensor:
+            return self._loss(module, data, like)
 
-        require_pure(Probe(self, self.module, self._held, loss, theta, task.support))
+        require_pure(Probe(self, self.module, self._held, loss, theta, task.support, task.query))
         self.trust()
 
     def trust(self) -> None:
         """Take it that the check has passed."""
         object.__setattr__(self, "_checked", True)
+
+    def remedy(self, parameter: str) -> str:
+        """Of an embedding whose padding has no gradient though the loss depends on it."""
+        layer = self._held.module.get_submodule(parameter.rpartition(".")[0])
+        row = layer.padding_idx if isinstance(layer, nn.Embedding | nn.EmbeddingBag) else None
+        if row is None:
+            return ""
+        return f"padding_idx = {row} gives that row no gradient; set padding_idx=None, or mask where it is looked up"
 
     def _loss(self, module: nn.Module, data: tuple[Any, Any], like: Tensor) -> Tensor:
         """The loss of a replica, its own tensors like ``like``."""

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from harness.attention import math_attention
 from harness.bilevel import Problem
 from harness.errors import BadInput
-from harness.losses import faults_of_losses, require_attached, require_scalar
+from harness.losses import Name, faults_of_losses, require_attached, require_scalar
 from harness.problems.curvature import asymmetry_of, directions, only
 from harness.problems.layers import called
 from harness.problems.replicas import Replicas
@@ -38,8 +38,8 @@ def has_values(data: Any) -> bool:
 def require_pure(probe: "Probe") -> None:
     """Hold a loss against a function of parameters and data; see :meth:`harness.ModuleProblem.check`.
 
-    Costs five evaluations, three gradients and two Hessian-vector products. The global random generators go on as if it
-    had not been.
+    Costs seven evaluations, three gradients and two Hessian-vector products. The global random generators go on as if
+    it had not been.
 
     Raises:
         BadInput: It is none.
@@ -48,24 +48,28 @@ def require_pure(probe: "Probe") -> None:
         raise BadInput("a task's data was made in torch.inference_mode(), so nothing can be differentiated; clone it")
     with random_states_kept(probe.like.device), _errors_of_reentrant_checkpoints():
         moved = _moved(probe.theta)
-        other = probe.held.copy_with(moved, probe.like)  # before an evaluation can leave anything in the module
+        # before an evaluation can leave anything in the module
+        other, another = (probe.held.copy_with(moved, probe.like) for _ in range(2))
         probe.require_no_effects()
         probe.require_own_parameters(moved, other)
+        probe.require_own_data(moved, another)
         probe.require_symmetric_curvature()
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A loss on one task's data, evaluated and compared."""
+    """A loss on a task's support, evaluated and compared."""
 
     problem: Problem
     given: nn.Module
     """The user's module, which is not touched."""
     held: Replicas
-    loss: Callable[[nn.Module], Any]
-    """Of a replica or copy of the module, on ``data``."""
+    loss: Callable[[nn.Module, Any], Any]
+    """Of a replica or copy of the module, on a task's support or query."""
     theta: Params
     data: Any
+    """The support."""
+    query: Any
 
     @cached_property
     def like(self) -> Tensor:
@@ -129,6 +133,25 @@ class Probe:
                     f"module with the same parameters; {_HELD_ELSEWHERE}"
                 )
 
+    def require_own_data(self, theta: Params, fresh: nn.Module) -> None:
+        """On the query, after the support, the value is that of a copy that has seen no other data.
+
+        Args:
+            theta: Where.
+            fresh: The copy, which holds ``theta``, never evaluated.
+
+        Raises:
+            BadInput: It is not.
+        """
+        theta, unused = _leaves(theta), copy.deepcopy(fresh)
+        value, expected = (self._value(each, self.query, "outer_loss") for each in (self._replica(theta), fresh))
+        if not _near(value, expected, expected.detach().abs()):
+            where = self._first_difference(self._replica(theta), unused, self.query)
+            raise BadInput(
+                f"{where} returns another value on the query once the support has been seen; nothing that it "
+                "remembers may change its result"
+            )
+
     def require_symmetric_curvature(self) -> None:
         """There is a Hessian unless it is 0, and it is symmetric; one whose formula leaves a term out is not.
 
@@ -171,11 +194,11 @@ class Probe:
     def _replica(self, theta: Params) -> nn.Module:
         return self.held.holding(theta, self.like)
 
-    def _value(self, module: nn.Module) -> Tensor:
-        with torch.enable_grad(), faults_of_losses(self.problem, "inner_loss", self.like.dtype):
-            value = self.loss(module)
-        require_scalar(value, "inner_loss", self.like.dtype)
-        require_attached(value, "inner_loss")
+    def _value(self, module: nn.Module, data: Any = None, name: Name = "inner_loss") -> Tensor:
+        with torch.enable_grad(), faults_of_losses(self.problem, name, self.like.dtype):
+            value = self.loss(module, self.data if data is None else data)
+        require_scalar(value, name, self.like)
+        require_attached(value, name)
         return value
 
     def _gradient(self, value: Tensor, theta: Params, *, create_graph: bool = False) -> Params:
@@ -221,8 +244,11 @@ class Probe:
         calls = traced(self._replica(_leaves(self.theta)), self._value, self.like.device)
         return next((call.words for call in calls if call.drew), "inner_loss")
 
-    def _first_difference(self, one: nn.Module, other: nn.Module) -> str:
-        found = first_difference(*(traced(each, self._value, self.like.device) for each in (one, other)))
+    def _first_difference(self, one: nn.Module, other: nn.Module, data: Any = None) -> str:
+        def run(module: nn.Module) -> object:
+            return self._value(module, data)
+
+        found = first_difference(*(traced(each, run, self.like.device) for each in (one, other)))
         return found.words if found else "inner_loss"
 
 

@@ -1,11 +1,12 @@
 """Copies of a module that hold other tensors in place of its parameters."""
 
 import copy
+from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from harness.errors import BadInput, first_line
 from harness.problems.layers import called
@@ -22,8 +23,9 @@ class Replicas:
 
     A replica really holds what it is given, and nothing is put back after an evaluation. So whatever looks at a
     parameter later finds the same tensor; gradient checkpointing does, which runs layers again in the backward pass.
-    What a forward pass assigns to attributes goes with its replica. A layer or a tensor that is registered under
-    several names is one thing under all of them.
+    What a forward pass assigns to attributes, or puts into lists, dicts and sets there, goes with its replica: each
+    evaluation starts from the module as it was copied. A layer or a tensor that is registered under several names is
+    one thing under all of them.
 
     Args:
         module: Copied now.
@@ -43,6 +45,8 @@ class Replicas:
         self._constants = {name: each.detach() for name, each in named if name not in self.theta}
         self._plans = self._planned()
         self._reaching = self._found_reaching()
+        known: dict[int, _Container] = {}
+        self._containers = [_containers(*each, known) for each in zip(self._layers, self._reaching, strict=True)]
 
     def _planned(self) -> list[dict[str, dict[str, Any]]]:
         """What each layer registers: tensors by their first names, layers by their numbers."""
@@ -81,6 +85,10 @@ class Replicas:
                 own[kind] = {name: None if first is None else tensors[first] for name, first in plan[kind].items()}
             children = plan["_modules"].items()
             own["_modules"] = {name: None if number is None else replicas[number] for name, number in children}
+        if any(self._containers):
+            memo: dict[int, Any] = {}
+            for replica, containers in zip(replicas, self._containers, strict=True):
+                vars(replica).update({name: each.copied(memo) for name, each in containers.items()})
         if any(self._reaching):
             self._redirect(replicas, tensors)
         return replicas[0]
@@ -128,12 +136,51 @@ def _copied(module: nn.Module) -> nn.Module:
 
 
 def _keeper(module: nn.Module) -> str:
-    """The layer, and the attribute if it is found, in which a forward pass left a tensor with its graph."""
+    """The layer, and the attribute if it is found, in which a forward pass left what cannot be copied."""
     for name, layer in module.named_modules():
-        for attribute, value in vars(layer).items():
-            if any(isinstance(each, Tensor) and each.grad_fn for each in pytree.tree_leaves(value)):
+        for attribute in vars(layer).keys() - set(_REGISTERED):
+            try:
+                copy.deepcopy(vars(layer)[attribute])
+            except Exception:
                 return f"{called(name, layer)}: attribute '{attribute}'"
     return type(module).__name__
+
+
+@dataclass
+class _Container:
+    """A list, dict or set that a forward pass could put something into, and those within it."""
+
+    value: Any
+    within: dict[Any, "_Container"]
+    """By key or place."""
+
+    def copied(self, memo: dict[int, Any]) -> Any:
+        """The same with lists, dicts and sets of its own, and everything else in it as it is."""
+        known = id(self.value)
+        if known not in memo:
+            memo[known] = copy.copy(self.value)
+            for key, each in self.within.items():
+                memo[known][key] = each.copied(memo)
+        return memo[known]
+
+
+def _containers(layer: nn.Module, reaching: list[str], known: dict[int, _Container]) -> dict[str, _Container]:
+    """Those of a layer by attribute, as far as they are of a user's making."""
+    kept_by_torch = vars(nn.Module()).keys() | set(reaching)
+    found = {name: _container(value, known) for name, value in vars(layer).items() if name not in kept_by_torch}
+    return {name: each for name, each in found.items() if each}
+
+
+def _container(value: Any, known: dict[int, _Container]) -> _Container | None:
+    if not isinstance(value, list | dict | set | deque):
+        return None
+    if id(value) not in known:
+        own = known[id(value)] = _Container(value, {})
+        members = value.items() if isinstance(value, dict) else [] if isinstance(value, set) else enumerate(value)
+        for key, each in members:
+            if inner := _container(each, known):
+                own.within[key] = inner
+    return known[id(value)]
 
 
 class _Watch(dict[int, Any]):

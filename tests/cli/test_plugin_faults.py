@@ -153,7 +153,7 @@ def test_parts_without_a_fault_are_measured(bench: Command, tmp_path: Path) -> N
         ({"fault": "tasks"}, f"problem 'my-quad': tasks() raised ValueError: no data (my_quad.py, line {LINE})"),
         ({"fault": "theta"}, "problem 'my-quad': theta() returned a Tensor, not a dict of tensors by parameter name"),
         ({"fault": "empty"}, "problem 'my-quad': theta() returned an empty dict: there is nothing to learn"),
-        ({"fault": "none"}, "problem 'my-quad': tasks(1, 0) did not return a list of one Task"),
+        ({"fault": "none"}, "problem 'my-quad': tasks(1, 0) returned None, not a list of 1 Task"),
         ({"fault": "init"}, f"problem 'my-quad': making it raised RuntimeError: not today (my_quad.py, line {INIT})"),
         ({"fault": "exit at once"}, "harness.worker:resolved: the worker exited with code 7 before it finished"),
         (

@@ -4,6 +4,8 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -79,11 +81,11 @@ class Remembers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[int] = []
+        self.own = SimpleNamespace(calls=0)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls.append(1)
-        return x * len(self.calls)
+        self.own.calls += 1
+        return x * self.own.calls
 
 
 class Caches(nn.Module):
@@ -91,12 +93,31 @@ class Caches(nn.Module):
 
     def __init__(self, *, detached: bool) -> None:
         super().__init__()
-        self.detached, self.inner, self.cache = detached, nn.Linear(4, 4), dict[str, Tensor]()
+        self.detached, self.inner, self.own = detached, nn.Linear(4, 4), SimpleNamespace(weight=None)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.cache:
-            self.cache["weight"] = self.inner.weight.detach() if self.detached else self.inner.weight * 2
-        return self.inner(x) + F.linear(x, self.cache["weight"])
+        if self.own.weight is None:
+            self.own.weight = self.inner.weight.detach() if self.detached else self.inner.weight * 2
+        return self.inner(x) + F.linear(x, self.own.weight)
+
+
+class Standardizes(nn.Module):
+    """By the deviation of what it met first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = SimpleNamespace(deviation=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.own.deviation is None:
+            self.own.deviation = x.std()
+        return x / self.own.deviation
+
+
+def test_what_is_remembered_of_other_data_is_found_where_it_is() -> None:
+    module = nn.Sequential(Standardizes(), between())
+    where = "module 0: Standardizes returns another value on the query once the support has been seen"
+    assert fault(module).startswith(where)
 
 
 class MovingMean(nn.Module):
@@ -226,6 +247,16 @@ def with_gradient_hook() -> nn.Module:
     return module
 
 
+def with_backward_hook(register: str) -> nn.Module:
+    module = between()
+    getattr(module[1], register)(lambda *_: None)  # pyright: ignore
+    return module
+
+
+class Slotted(nn.Tanh):
+    __slots__ = ("factor",)
+
+
 def with_closure() -> nn.Module:
     module = between()
     module[0].register_forward_hook(lambda layer, x, out: out + module[0].bias)  # pyright: ignore
@@ -283,6 +314,14 @@ def compiled_in_place() -> nn.Module:
             with_gradient_hook,
             "module Sequential: parameter '0.weight' has a gradient hook, which no loss knows of; remove",
         ),
+        *(
+            (
+                partial(with_backward_hook, register),
+                "module 1: Tanh has a backward hook, which no loss knows of; remove",
+            )
+            for register in ("register_backward_hook", "register_full_backward_hook", "register_full_backward_pre_hook")
+        ),
+        (lambda: between(Slotted()), "module 1: Slotted keeps attributes in __slots__, where replicas of it have none"),
         (
             ListedAlone,
             "module ListedAlone: attribute 'rest' holds a tensor of shape (1, 4) that requires grad and is none",
@@ -355,12 +394,6 @@ class Temperature(nn.Module):
         return F.mse_loss(out * self.scale, y)
 
 
-def with_old_backward_hook() -> nn.Module:
-    module = between()
-    module[1].register_backward_hook(lambda layer, to_inputs, of_outputs: None)  # pyright: ignore
-    return module
-
-
 def with_checkpointing_that_cannot_be_repeated() -> nn.Module:
     module = between()
     composable_checkpoint(module[0])  # pyright: ignore
@@ -374,7 +407,6 @@ def with_compiled_function() -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "remedy"),
     [
-        (with_old_backward_hook, "register the hook by register_full_backward_hook"),
         (
             with_checkpointing_that_cannot_be_repeated,
             "checkpoint by torch.utils.checkpoint.checkpoint with use_reentrant=False and no context_fn",

@@ -5,6 +5,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -127,6 +128,25 @@ class KeepsItsOutputs(TwoLayers):
         return self.kept[-1]
 
 
+class CountsInContainers(TwoLayers):
+    """Whatever it puts there, it finds nothing at the next call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int] = []
+        self.first_seen: dict[str, list[Tensor]] = {"inputs": []}
+        self.names: set[str] = set()
+        self.nested = [self.calls]
+
+    def forward(self, x: Tensor) -> Tensor:
+        factor = 1 + len(self.calls) + len(self.first_seen["inputs"]) + len(self.names) + len(self.nested[0])
+        self.calls.append(1)
+        assert self.nested[0] is self.calls
+        self.first_seen["inputs"].append(x)
+        self.names.add("called")
+        return super().forward(x) * factor
+
+
 def hooked() -> nn.Module:
     module = TwoLayers()
     module.last.register_forward_hook(lambda layer, inputs, output: output + layer.bias)
@@ -220,6 +240,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], Function]] = {
     "gradient checkpointing within the same": (CheckpointedTwice, two_layers),
     "attributes that are assigned": (CountsItsCalls, two_layers),
     "outputs that are kept in a list": (KeepsItsOutputs, two_layers),
+    "what is put into lists, dicts and sets": (CountsInContainers, two_layers),
     "a parametrization": (parametrised, exponential),
     "lists of parameters": (Lists, lists),
     "a parameter that is expanded": (expanded, two_layers),
@@ -324,8 +345,18 @@ def test_a_module_that_cannot_be_copied() -> None:
         ModuleProblem(module, F.mse_loss, draw)
 
 
+class KeepsItsOutputElsewhere(TwoLayers):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = SimpleNamespace(output=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.output = super().forward(x)
+        return self.kept.output
+
+
 def test_a_copy_that_a_forward_pass_has_made_impossible() -> None:
-    held = Replicas(nn.Sequential(KeepsItsOutputs(), nn.Tanh()).double())
+    held = Replicas(nn.Sequential(KeepsItsOutputElsewhere(), nn.Tanh()).double())
     theta = {name: each.requires_grad_() for name, each in held.theta.items()}
     held.holding(theta, theta["0.last.bias"])(torch.randn(5, 3, dtype=torch.float64))
     with pytest.raises(harness.BadInput, match=r"^module 0: attribute 'kept' keeps what a forward pass made; assign "):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn import functional as F
 
 import harness
 from harness import conformance
@@ -19,6 +20,7 @@ from harness.estimators import Estimate, Estimator
 from harness.estimators.first_order import Fomaml
 from harness.objective import Objective
 from harness.problems.linear import LinearRegression
+from harness.problems.module import ModuleProblem
 from harness.pytree import Params
 from harness.registry import ESTIMATORS
 
@@ -111,6 +113,12 @@ def through_a_module(odd: Odd, params: Params, data: Tensor) -> Tensor:
     return functional_call(odd.module, {}, (data,)).square().mean() + usual_loss(odd, params, data)
 
 
+def differentiates_itself(odd: Odd, params: Params, data: Tensor) -> Tensor:
+    loss = usual_loss(odd, params, data)
+    loss.backward()
+    return loss
+
+
 class Crooked(torch.autograd.Function):
     """A square whose second derivative is wrong."""
 
@@ -143,7 +151,22 @@ class Wrong(Crooked):
             {"start": lambda odd: {"w": torch.full((4,), float(odd.calls), dtype=torch.float64)}},
             "theta() returns other values at the second call",
         ),
-        ({"draw": lambda n, seed: []}, "tasks(2, 0) returns 0 tasks"),
+        ({"draw": lambda n, seed: None}, "tasks(2, 0) returned None, not a list of 2 Tasks"),
+        ({"draw": lambda n, seed: iter(())}, "tasks(2, 0) returned a tuple_iterator, not a list of 2 Tasks"),
+        (
+            {"draw": lambda n, seed: 1 / 0},
+            "tasks() raised ZeroDivisionError: division by zero (test_conformance.py, line ",
+        ),
+        (
+            {"draw": lambda n, seed: [(torch.ones(5, 4), torch.ones(5, 4))] * n},
+            "tasks(2, 0): a task is a tuple, not a harness.Task(support, query)",
+        ),
+        (
+            {"start": lambda odd: 1 / 0},
+            "theta() raised ZeroDivisionError: division by zero (test_conformance.py, line ",
+        ),
+        ({"loss": differentiates_itself}, "inner_loss raised RuntimeError: element 0 of tensors does not require grad"),
+        ({"draw": lambda n, seed: []}, "tasks(2, 0) returned 0 of them, not a list of 2 Tasks"),
         (
             {"draw": lambda n, seed: [Task(*torch.rand(2, 5, 4, dtype=torch.float64)) for _ in range(n)]},
             "tasks(2, 0) returns other tasks at the second call",
@@ -153,9 +176,12 @@ class Wrong(Crooked):
             {"draw": lambda n, seed: [Task(*torch.ones(2, 5, 4, device="meta").double())] * n},
             "a task is on meta, theta",
         ),
-        ({"loss": lambda odd, params, data: 1.0}, "inner_loss returns a float, not a tensor"),
-        ({"loss": lambda odd, params, data: data @ params["w"]}, "inner_loss has shape (5,), not that of a scalar"),
-        ({"loss": lambda odd, params, data: params["w"].sum().float()}, "inner_loss is torch.float32, theta"),
+        ({"loss": lambda odd, params, data: 1.0}, "inner_loss returned a float, not a scalar tensor"),
+        ({"loss": lambda odd, params, data: data @ params["w"]}, "inner_loss returned shape (5,), not a scalar"),
+        (
+            {"loss": lambda odd, params, data: params["w"].sum().float()},
+            "inner_loss returned float32 for parameters of float64, so digits are lost",
+        ),
         ({"loss": lambda odd, params, data: params["w"].sum() / 0}, "inner_loss is not finite at theta"),
         ({"loss": lambda odd, params, data: params["w"].sum() + odd.calls}, "for the same arguments: dropout, or"),
         ({"loss": lambda odd, params, data: usual_loss(odd, params, data.mul_(2))}, "for the same arguments"),
@@ -183,6 +209,17 @@ def test_a_broken_problem_is_found_out(change: dict[str, Any], message: str) -> 
         conformance.check_problem(Odd(**change))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_padding_without_a_gradient_is_told_with_the_remedy() -> None:
+    module = nn.Sequential(nn.Embedding(5, 3, padding_idx=2), nn.Flatten(), nn.Linear(12, 1)).double()
+    places = torch.tensor([[0, 1, 2, 3], [2, 4, 1, 0]])
+    task = Task((places, torch.ones(2, 1).double()), (places, torch.zeros(2, 1).double()))
+    own = ModuleProblem(module, F.mse_loss, lambda n, seed: [task] * n)
+    with pytest.raises(AssertionError) as caught:
+        conformance.check_problem(own)
+    assert "off by" in str(caught.value)
+    assert "in '0.weight'; padding_idx = 2 gives that row no gradient; set padding_idx=None" in str(caught.value)
 
 
 def test_a_module_in_evaluation_mode_conforms() -> None:
