@@ -12,6 +12,7 @@ CAPABILITY ?= default
 THREADS ?= 1
 SEED ?= 1
 INPUTS ?= 100000
+KILLS ?= 300
 # On a GPU the first cell that does not fit is tried, to hold its forecast against; on a CPU that would take the machine.
 SKIP = $(if $(filter cuda%,$(DEVICE)),--skip oom)
 RUN_meta_batch = $(SKIP)
@@ -19,7 +20,7 @@ RUN_capacity = $(SKIP)
 BIN := $(VENV)/bin
 BENCH := $(BIN)/imaml-bench
 
-.PHONY: demo test test-variant fuzz coverage test-gpu lint reference clean
+.PHONY: demo test test-variant fuzz kills coverage test-gpu lint reference clean
 
 demo: $(VENV)/installed
 	$(BENCH) run fig2a --out $(OUT)/fig2a
@@ -39,6 +40,10 @@ test-variant: $(VENV)/installed-dev
 fuzz: $(VENV)/installed-dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.guided $(INPUTS)
+
+# Runs killed at random moments and continued, published.
+kills: $(VENV)/installed-dev
+	$(BIN)/python -m tests.kills.kills $(KILLS) $(REPORTS)/kills
 
 coverage: $(VENV)/installed-dev
 	$(BIN)/coverage erase

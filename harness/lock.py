@@ -51,7 +51,12 @@ def lock(file: FileIO, folder: Path) -> Callable[[], None]:
         _create(name, folder)
     else:
         replace(name, _own())
-    return lambda: name.unlink(missing_ok=True)
+
+    def unlock() -> None:
+        with suppress(OSError):  # a name that stays says nothing once its process has ended
+            name.unlink()
+
+    return unlock
 
 
 def _create(name: Path, folder: Path) -> None:
@@ -75,10 +80,18 @@ def _own() -> bytes:
     holder = {
         "pid": process.pid,
         "host": socket.gethostname(),
-        "started": process.create_time(),
+        "started": start_of(process),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return json.dumps(holder).encode() + b"\n"
+
+
+def start_of(process: psutil.Process) -> float:
+    """When a process was started, in seconds after the boot where that is told: the clock may be set while it runs."""
+    with suppress(OSError, IndexError):
+        after_its_name = Path(f"/proc/{process.pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return int(after_its_name[19]) / os.sysconf("SC_CLK_TCK")  # the 22nd field; see proc(5)
+    return process.create_time()
 
 
 def _read(name: Path) -> dict[str, Any]:
@@ -98,7 +111,7 @@ def _has_ended(holder: dict[str, Any]) -> bool:
     if holder.get("host") != socket.gethostname() or type(pid) is not int or not isinstance(started, float):
         return False
     try:
-        return abs(psutil.Process(pid).create_time() - started) > 1.0
+        return abs(start_of(psutil.Process(pid)) - started) > 1.0
     except (psutil.NoSuchProcess, ValueError, OverflowError):
         return True
     except psutil.Error:

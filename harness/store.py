@@ -7,7 +7,7 @@ what is lost is at most the line being written, and opening the run again cuts i
 import gc
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import SEEK_END, FileIO
@@ -76,6 +76,7 @@ class Run:
         self.notices = notices
         """What the user should know, a line each."""
         self._file = file
+        self._whole_bytes = file.seek(0, SEEK_END)
         self._outcomes = outcomes
         self._unlock = unlock
 
@@ -102,14 +103,17 @@ class Run:
             raise BadInput(f"{self.path / MEASUREMENTS}: a measurement of {len(text):,} bytes is too long to be kept")
         left = memoryview(text + b"\n")
         with os_errors(f"cannot write to {self.path / MEASUREMENTS}"):
-            end = self._file.seek(0, SEEK_END)
+            if self._file.seek(0, SEEK_END) != self._whole_bytes:  # what failed could not be taken back then
+                self._file.truncate(self._whole_bytes)
             try:
                 while left:
                     left = left[self._file.write(left) :]
                 os.fsync(self._file.fileno())
             except BaseException:
-                self._file.truncate(end)
+                with suppress(OSError):
+                    self._file.truncate(self._whole_bytes)
                 raise
+        self._whole_bytes += len(text) + 1
         self._outcomes[measurement.key, measurement.repeat] = Outcome.of(measurement)
 
     def finish(self) -> None:

@@ -28,6 +28,10 @@ class Faulty(Estimator):
                 torch.empty(2**55, dtype=torch.uint8)
             case "memory-error":
                 raise MemoryError
+            case "hoard":
+                held: list[bytes] = []
+                while True:
+                    held.append(b"\1" * 2**26)
             case "exception":
                 raise ValueError("what a surprise\nand a second line")
             case "segfault":

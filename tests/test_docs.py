@@ -58,3 +58,14 @@ def test_defaults_are_those_of_the_code(key: str) -> None:
     names = re.findall(r"`measure\.(\w+)`", row)
     told = row.rstrip(" |").rpartition("|")[2].split(",")
     assert float(told[names.index(key)]) == MeasureTable.model_fields[key].default
+
+
+def test_every_fault_is_shown_by_tests_that_there_are() -> None:
+    rows = [line for line in (DOCS / "faults.md").read_text().splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if not row.startswith("| fault |")]
+    assert len(rows) > 20
+    for row in rows:
+        files = re.findall(r"`(tests/[\w/]+\.py)`", row.rsplit("|", 2)[1])
+        assert files, row
+        for file in files:
+            assert "def test_" in (DOCS.parent / file).read_text(), file

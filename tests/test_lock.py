@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from harness.errors import BadInput
-from harness.lock import LOCK, lock
+from harness.lock import LOCK, lock, start_of
 from harness.store import open_run
 from tests.report.synthetic import measurement, run
 
@@ -60,11 +60,21 @@ def test_the_second_writer_is_told_who_the_first_is(tmp_path: Path, locks: bool)
 @pytest.mark.usefixtures("locks")
 def test_who_has_ended_holds_nothing(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    reused = {"pid": os.getpid(), "started": psutil.Process().create_time() - 3600}
+    reused = {"pid": os.getpid(), "started": start_of(psutil.Process()) - 3600}
     for gone in ({"pid": int(ended.stdout), "started": 1.5}, reused):
         (tmp_path / LOCK).write_text(json.dumps({"host": socket.gethostname(), "since": "then", **gone}))
         locked(tmp_path)()
         assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.usefixtures("locks")
+def test_a_holder_holds_on_though_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = locked(tmp_path)
+    true = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: true(self) - 86400)
+    with pytest.raises(BadInput, match=f"is being written to by process {os.getpid()}"):
+        locked(tmp_path)
+    release()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ FLOORS = [
     {
         "attention",
         "bilevel",
+        "cgroups",
         "checks",
         "errors",
         "files",

@@ -3,6 +3,7 @@
 import os
 import pickle
 import selectors
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -40,6 +41,10 @@ class Lost(Exception):
 
 class OutOfTime(Lost):
     """A worker that did not finish in time."""
+
+
+class Killed(Lost):
+    """A worker that was killed by a signal that nothing can be done about."""
 
 
 class Conversation:
@@ -233,7 +238,8 @@ class Conversation:
         self._exit_code = exit_code
         said, _, _ = self._output.partition(b"Fatal Python error: ")  # whose lines say where, but not why
         words = last_line(said)
-        return Lost(f"{self._at}{how_ended('the worker', exit_code)}{words and f': {words}'}")
+        kind = Killed if exit_code == -signal.SIGKILL else Lost
+        return kind(f"{self._at}{how_ended('the worker', exit_code)}{words and f': {words}'}")
 
     def _too_late(self) -> str:
         seconds = min(self._limit_seconds, IMPORT_SECONDS) if self._importing else self._limit_seconds

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from threading import RLock
 from time import monotonic
 from uuid import uuid4
@@ -167,6 +168,9 @@ def start() -> ForkServer:
     """The fork server, started now unless it runs.
 
     Every one of this process has the environment of the first: all workers measure under the same conditions.
+
+    Raises:
+        BadInput: It would have no working directory, without which libraries cannot be loaded.
     """
     global _server, _environment
     with _lock:
@@ -177,6 +181,10 @@ def start() -> ForkServer:
             _server.kill()
             _server = None
         if _server is None:
+            try:
+                Path.cwd()
+            except FileNotFoundError:
+                raise BadInput("the working directory has been removed; change to one that exists") from None
             _environment = _environment or SERVER_ENVIRONMENT | os.environ
             _server = ForkServer(_environment)
         return _server

@@ -11,10 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.cell import Cell, Measurement, Status
+from harness.cgroups import count_oom_kills
 from harness.errors import BadInput, cut
 from harness.executors import forks
 from harness.executors.child import answer, measure_cell
-from harness.executors.conversation import Conversation, Lost, OutOfTime
+from harness.executors.conversation import Conversation, Killed, Lost, OutOfTime
 from harness.executors.messages import Answer, Failed, Finished, FirstCall, Message, Progress, Refused
 from harness.executors.watch import watch_rss
 from harness.text import harmless
@@ -102,7 +103,7 @@ class LocalExecutor:
         """Measure a cell in its ``repeat``-th process; with ``traces``, leave its memory timeline in that folder."""
         forks.ready()
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        start = perf_counter()
+        start, oom_kills = perf_counter(), count_oom_kills()
         record = _Record()
         try:
             with Conversation(
@@ -116,6 +117,8 @@ class LocalExecutor:
         except Lost as lost:
             record.status = Status.TIMEOUT if isinstance(lost, OutOfTime) else Status.CRASH
             record.reason = str(lost)
+            if isinstance(lost, Killed) and count_oom_kills() != oom_kills:
+                record.status, record.reason = Status.OOM, "the kernel killed the worker for want of memory"
         if record.work_seconds is not None:
             record.metrics["overhead_seconds"] = [perf_counter() - start - record.work_seconds]
         return record.measurement(cell, started_at, repeat)

@@ -3,11 +3,13 @@
 from contextlib import suppress
 from pathlib import Path
 
+from harness.cgroups import CGROUP, PROC, memory_groups
+
 UNLIMITED_BYTES = 2**60
 """Version 1 of cgroups writes a number near 2⁶³ where there is no limit."""
 
-_PROC = Path("/proc")
-_CGROUP = Path("/sys/fs/cgroup")
+_FILES = {1: ("memory.limit_in_bytes", "memory.usage_in_bytes"), 2: ("memory.max", "memory.current")}
+"""Where a group's limit and what it uses stand, by the version of cgroups."""
 
 
 def free_bytes(device: str) -> int | None:
@@ -17,7 +19,7 @@ def free_bytes(device: str) -> int | None:
     driver says, which initialises CUDA: for a worker process.
     """
     if device == "cpu":
-        return free_host_bytes(_PROC, _CGROUP)
+        return free_host_bytes(PROC, CGROUP)
     import torch
 
     return torch.cuda.mem_get_info(device)[0] if torch.cuda.is_available() else None
@@ -40,21 +42,9 @@ def _left_in_groups(proc: Path, cgroup: Path) -> list[int]:
     Pages of files that it could drop count as used, unlike in ``MemAvailable``, unless its statistics name them.
     """
     left: list[int] = []
-    with suppress(OSError):
-        for line in (proc / "self" / "cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers and "memory" not in controllers.split(","):
-                continue
-            root, limit, usage = (
-                (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
-                if controllers
-                else (cgroup, "memory.max", "memory.current")
-            )
-            folder = root / path.lstrip("/")
-            for group in (folder, *folder.parents):
-                if not group.is_relative_to(root):
-                    break
-                left.extend(_left(group, limit, usage))
+    for group in memory_groups(proc, cgroup):
+        limit, usage = _FILES[group.version]
+        left.extend(_left(group.folder, limit, usage))
     return left
 
 

@@ -77,3 +77,27 @@ def test_commands_to_the_terminal_in_a_message_are_written_out(tmp_path: Path) -
     done = shell(f"{BENCH} report $'\\x1b[2Jgone'", tmp_path)
     assert done.returncode == 2
     assert done.stderr == "imaml-bench: \\x1b[2Jgone: no such folder\n"
+
+
+GONE = "mkdir gone && cd gone && rmdir ../gone"
+
+
+def test_without_a_working_directory_nothing_is_measured_and_the_rest_works(tmp_path: Path) -> None:
+    (tmp_path / "letters.toml").write_text(SUITE)
+    refused = shell(f"{GONE} && {BENCH} run {tmp_path}/letters.toml --device cpu --out {tmp_path}/run", tmp_path)
+    line = "imaml-bench: the working directory has been removed; change to one that exists\n"
+    assert (refused.returncode, refused.stderr) == (2, line)
+    assert not (tmp_path / "run").exists()
+    assert shell(f"{GONE} && {BENCH} list", tmp_path).returncode == 0
+    read = shell(f"{GONE} && {BENCH} report nothing", tmp_path)
+    assert (read.returncode, read.stderr) == (2, "imaml-bench: nothing: no such folder\n")
+
+
+def test_a_run_goes_on_though_its_working_directory_is_removed(tmp_path: Path) -> None:
+    suite = SUITE.replace("[1, 2]", "[1, 2, 3, 4]")
+    (tmp_path / "letters.toml").write_text(suite)
+    command = f"{BENCH} run {tmp_path}/letters.toml --device cpu --out {tmp_path}/run"
+    removed = "while [ ! -s run/measurements.jsonl ]; do sleep 0.01; done; rmdir gone"
+    done = shell(f"mkdir gone; (cd gone && exec {command}) & ({removed}); wait $!", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "measurements.jsonl").read_text().count("\n") == 4

@@ -1,0 +1,315 @@
+"""A run killed at random moments of every stage, continued each time by the same command, and looked over each time.
+
+``python -m tests.kills.kills KILLS FOLDER`` leaves every kill in ``FOLDER/kills.csv`` and what they came to in
+``FOLDER/README.md``.
+"""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from harness.cell import Status
+from harness.errors import BadInput
+from harness.files import is_remnant
+from harness.machine import describe
+from harness.store import MEASUREMENTS, load_run
+from tests.kills.staged import STAGES
+
+SUITE = """
+title = "Small"
+[problem]
+name = "linear"
+dim = 4
+n = 8
+[inner]
+lr = 0.5
+lam = 0.5
+[[estimator]]
+name = "maml"
+label = "MAML"
+[[estimator]]
+name = "imaml-cg"
+label = "iMAML"
+[grid]
+steps = [1, 2, 4]
+dtype = "float64"
+[measure]
+passes = ["accuracy", "memory", "counters"]
+references = ["backprop"]
+"""
+CELLS = 6
+MARK = "IMAML_BENCH_KILLS"
+"""A variable of the environment that everything a command starts has with it."""
+SEED = 0
+PATIENCE_SECONDS = 120.0
+"""How long a command may take, and what it started may live on without it, before that counts as left behind."""
+CERTAIN = (
+    *("flops", "gradient_count", "hvp_count", "query_loss"),
+    *("peak_bytes", "forecast_peak_bytes", "backprop_relative_error"),
+)
+"""Metrics that are the same in every run."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill, and what was found after it."""
+
+    kill: int
+    run: int
+    stage: str
+    """Where the command was when it was killed."""
+    occurrence: int
+    """The how-manieth time it was there."""
+    into_it_seconds: float
+    """How long after it had got to where it was to be killed."""
+    measured_before: int
+    """Measurements in the run when the command was started."""
+    measured_after: int
+    torn: bool
+    """Whether the kill left a part of a line."""
+    lost: int
+    """Measurements that were there before and are not."""
+    twice: int
+    """Processes of a cell that ended well more than once."""
+    left_behind: int
+    """Processes that still lived after :data:`PATIENCE_SECONDS`."""
+
+
+@dataclass
+class Trial:
+    """Run directories, one after another, killed and continued."""
+
+    folder: Path
+    seed: int = SEED
+    durations: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds that a stage took when nobody killed."""
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._suite = self.folder / "small.toml"
+        self._suite.write_text(SUITE)
+        self._run = 0
+        self._command(self._measuring())
+        self._command(self._reporting())
+        self._undisturbed = certain(self.path)
+        assert len(self._undisturbed) == CELLS
+        self._begin()
+
+    @property
+    def path(self) -> Path:
+        """The run directory at hand."""
+        return self.folder / f"run{self._run}"
+
+    def kill_at(self, stages: Sequence[str]) -> Iterator[Kill]:
+        """Kill once at each of these stages; runs that are done are held against the undisturbed one.
+
+        Raises:
+            AssertionError: One differs, or a command fails.
+        """
+        for number, stage in enumerate(stages, start=1):
+            killed = None
+            while killed is None:  # it may have ended before it was to be killed
+                killed = self._killed(number, stage)
+            yield killed
+        self._finish()
+
+    def _killed(self, number: int, stage: str) -> Kill | None:
+        if stage == "report":
+            if not self._is_done():
+                self._command(self._measuring())
+        elif self._is_done():
+            self._finish()
+            self._begin()
+        before = lines(self.path)
+        occurrence = self._random.randint(1, CELLS - len(before)) if stage in ("cell", "append") else 1
+        delay = self._random.random() * self._random.choice(self.durations[stage])
+        command = self._reporting() if stage == "report" else self._measuring()
+        found = self._command(command, (stage, occurrence, delay))
+        if found is None:
+            return None
+        left_behind = processes_left()
+        text = (self.path / MEASUREMENTS).read_bytes() if (self.path / MEASUREMENTS).exists() else b""
+        after = lines(self.path)
+        require_readable(self.path)
+        return Kill(
+            kill=number,
+            run=self._run,
+            stage=found[0],
+            occurrence=found[1],
+            into_it_seconds=round(delay, 4),
+            measured_before=len(before),
+            measured_after=len(after),
+            torn=not text.endswith(b"\n") and bool(text),
+            lost=sum(each not in after for each in before),
+            twice=sum(count - 1 for count in ended_well(self.path).values()),
+            left_behind=left_behind,
+        )
+
+    def _begin(self) -> None:
+        self._run += 1
+
+    def _finish(self) -> None:
+        """The run at hand goes on to its end, is reported, and is what it would have been."""
+        self._command(self._measuring())
+        self._command(self._reporting())
+        assert certain(self.path) == self._undisturbed
+        assert len(lines(self.path)) == CELLS
+        assert not [each for each in self.path.rglob("*") if is_remnant(each)]
+        assert (self.path / "report" / "index.html").stat().st_size
+
+    def _is_done(self) -> bool:
+        return len(lines(self.path)) == CELLS
+
+    def _measuring(self) -> list[str]:
+        return ["run", str(self._suite), "--out", str(self.path), "--threads", "1"]
+
+    def _reporting(self) -> list[str]:
+        return ["report", str(self.path)]
+
+    def _command(self, arguments: list[str], kill: tuple[str, int, float] | None = None) -> tuple[str, int] | None:
+        """Run the command, to be killed so many seconds into a stage that it has come to so many times, or more.
+
+        Returns:
+            The stage it was at when it was killed and how often it had come to it; ``None`` where it had ended before.
+        """
+        told = self.folder / "stage"
+        told.write_bytes(bytes([0, 0]))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.kills.staged", str(told), *arguments],
+            env=os.environ | {MARK: str(os.getpid())},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        since, last, deadline = time.perf_counter(), (0, 0), time.perf_counter() + PATIENCE_SECONDS
+        while process.poll() is None:
+            assert time.perf_counter() < deadline, f"{arguments}: not finished"
+            at = told.read_bytes()
+            if (at[0], at[1]) != last:
+                if kill is None:
+                    self._note(STAGES[last[0]], time.perf_counter() - since)
+                since, last = time.perf_counter(), (at[0], at[1])
+            there = kill and STAGES[at[0]] == kill[0] and max(at[1], 1) >= kill[1]
+            if kill and there and time.perf_counter() - since >= kill[2]:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(1e-4)
+        _, error = process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            at = told.read_bytes()
+            return STAGES[at[0]], at[1]
+        if kill is None:
+            self._note(STAGES[last[0]], time.perf_counter() - since)
+        assert process.returncode == 0, error.decode()
+        return None
+
+    def _note(self, stage: str, seconds: float) -> None:
+        self.durations.setdefault(stage, []).append(seconds)
+
+
+def lines(path: Path) -> list[bytes]:
+    """The whole lines of a run."""
+    file = path / MEASUREMENTS
+    return (
+        [each for each in file.read_bytes().splitlines(keepends=True) if each.endswith(b"\n")] if file.exists() else []
+    )
+
+
+def ended_well(path: Path) -> Counter[tuple[str, int]]:
+    """How often a line says that a process of a cell did."""
+    found = [json.loads(each) for each in lines(path)]
+    return Counter((each["key"], each["repeat"]) for each in found if each["status"] == Status.OK)
+
+
+def require_readable(path: Path) -> None:
+    """A run can be read, or is said to have only begun."""
+    try:
+        load_run(path)
+    except BadInput as error:
+        if not str(error).endswith((": no such folder", "(manifest.json is missing)", "holds no measurements yet")):
+            raise
+
+
+def certain(path: Path) -> dict[str, Mapping[str, object]]:
+    """What of a run's measurements is the same in every run, by cell."""
+    return {
+        each.key: {name: each.metrics[name] for name in CERTAIN if name in each.metrics} | {"status": each.status}
+        for each in load_run(path).measurements
+    }
+
+
+def processes_left() -> int:
+    """How many of what a killed command had started do not end."""
+    deadline = time.perf_counter() + PATIENCE_SECONDS
+    while (left := _marked()) and time.perf_counter() < deadline:
+        time.sleep(0.02)
+    return left
+
+
+def _marked() -> int:
+    count = 0
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get(MARK) == str(os.getpid())
+            count += marked and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.Error, OSError):
+            continue
+    return count
+
+
+def summary(kills: Sequence[Kill], machine: str) -> str:
+    """What the kills came to, as a page of Markdown."""
+    rows = [
+        f"| {stage} | {len(of)} | {sum(each.torn for each in of)} | {sum(each.lost for each in of)} "
+        f"| {sum(each.twice for each in of)} | {sum(each.left_behind for each in of)} |"
+        for stage in STAGES
+        for of in [[each for each in kills if each.stage == stage]]
+    ]
+    runs = len({each.run for each in kills})
+    return "\n".join(
+        [
+            f"# {len(kills)} kills of {runs} runs",
+            "",
+            f"`imaml-bench run` and `report` on {machine}, killed by SIGKILL at a random moment of a stage and",
+            "continued by the same command. Each run ended as one that nobody killed. [Every kill](kills.csv).",
+            "",
+            "| stage | kills | that left part of a line | measurements lost | measured twice | processes left |",
+            "|---|--:|--:|--:|--:|--:|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def main(count: str, folder: str) -> None:
+    """So many kills, evenly over the stages."""
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    stages = [STAGES[number % len(STAGES)] for number in range(int(count))]
+    random.Random(SEED).shuffle(stages)
+    kills: list[Kill] = []
+    with TemporaryDirectory() as scratch, (out / "kills.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [each.name for each in fields(Kill)], lineterminator="\n")
+        writer.writeheader()
+        for kill in Trial(Path(scratch)).kill_at(stages):
+            kills.append(kill)
+            writer.writerow(asdict(kill))
+            file.flush()
+            print(kill, flush=True)
+    (out / "README.md").write_text(summary(kills, describe("cpu", 1).device_name))
+    sys.exit(any(each.lost or each.twice or each.left_behind for each in kills))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
