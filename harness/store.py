@@ -7,7 +7,7 @@ what is lost is at most the line being written, and opening the run again cuts i
 import gc
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import SEEK_END, FileIO
@@ -32,6 +32,8 @@ MEASUREMENTS = "measurements.jsonl"
 LARGEST_MANIFEST = 64_000_000
 LARGEST_RUN = 8_000_000_000
 """Most bytes of the two files."""
+LARGE_BYTES = 1_000_000
+"""From which on the collector of cycles is worth pausing while a run is read."""
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,7 @@ def _read_lines(path: Path, manifest: Manifest, take: Callable[[Judge, bytes | N
     count = whole_bytes = size = 0
     judge = Judge(manifest)
     if file.exists() or file.is_symlink():
-        with opened(file, LARGEST_RUN) as stream, _without_collector():
+        with opened(file, LARGEST_RUN) as stream, _fit_for(os.fstat(stream.fileno()).st_size):
             for number, (end, text) in enumerate(whole_lines(stream), start=1):
                 whole_bytes = end
                 try:
@@ -329,6 +331,10 @@ def _read_lines(path: Path, manifest: Manifest, take: Callable[[Judge, bytes | N
                     ended_well[process] = number
             size = stream.tell()
     return _Lines(latest, whole_bytes, whole_bytes < size, left_out, count)
+
+
+def _fit_for(size: int) -> AbstractContextManager[None]:
+    return _without_collector() if size > LARGE_BYTES else nullcontext()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,3 +132,8 @@ class FailsLate(Faulty):
 if "faulty" not in ESTIMATORS.names():
     ESTIMATORS.register("faulty", Faulty)
     ESTIMATORS.register("fails-late", FailsLate)
+
+
+def has_imported(name: str) -> bool:
+    """Whether this process has."""
+    return name in sys.modules

@@ -1,6 +1,5 @@
 """Whenever the power goes, a run opens with every measurement that was appended, and goes on."""
 
-import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -115,7 +114,6 @@ def tried(path: Path, log: Sequence[Operation], promises: Sequence[Promise], cut
 
 @pytest.fixture
 def run_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Sequence[Operation], Sequence[Promise]]:
-    gc.unfreeze()  # reading a run counts what is frozen, which takes long where all that is imported is
     disk, promises = recorded_run(tmp_path / "parent" / "run")
     monkeypatch.setattr(os, "fsync", int)  # what is laid out here need not last
     return disk.log, promises

@@ -2,9 +2,8 @@
 what the model says.
 """
 
-import gc
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
@@ -240,15 +239,6 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.run.done() == self.model.done()
 
 
-@pytest.fixture
-def _nothing_frozen() -> Generator[None]:
-    """Reading a run counts what is frozen, which takes long where all that the tests import is."""
-    gc.unfreeze()
-    yield
-    gc.freeze()
-
-
-@pytest.mark.usefixtures("_nothing_frozen")
 @pytest.mark.parametrize("examples", [100, pytest.param(2000, marks=pytest.mark.thorough)])
 def test_a_run_is_what_its_model_says(examples: int) -> None:
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]

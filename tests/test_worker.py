@@ -109,12 +109,13 @@ def test_rounding_is_a_number_of_its_own() -> None:
     assert single["backprop_relative_error"] == double["backprop_relative_error"]
 
 
-def test_the_papers_bars_on_the_papers_network() -> None:
+@pytest.mark.parametrize("ways", [5, pytest.param(20, marks=pytest.mark.thorough)])
+def test_the_papers_bars_on_the_papers_network(ways: int) -> None:
     """iMAML's memory is flat in K, MAML's a line, and replay a fifth of it."""
 
     def peak(estimator: str, steps: int) -> float:
         a_cell = cell(estimator, "conv4", steps, dtype="float32", measure=("memory",))
-        a_cell = a_cell.model_copy(update={"problem": Part(name="conv4", parameters={"ways": 20})})
+        a_cell = a_cell.model_copy(update={"problem": Part(name="conv4", parameters={"ways": ways})})
         [value] = measured(a_cell)[1]["peak_bytes"]
         return value
 

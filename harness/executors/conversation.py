@@ -54,13 +54,16 @@ class Conversation:
         task: What it is to do, a function of :mod:`harness.executors.child`.
         arguments: Of the task.
         limit_seconds: Longest it may take from now on; see :meth:`allow`.
+        to_measure: Whether it needs all that is imported to measure a cell.
 
     Raises:
         Lost: It could not be started.
         BadInput: The fork server could not.
     """
 
-    def __init__(self, task: Callable[..., None], *arguments: Any, limit_seconds: float) -> None:
+    def __init__(
+        self, task: Callable[..., None], *arguments: Any, limit_seconds: float, to_measure: bool = False
+    ) -> None:
         folder = None
         with suppress(FileNotFoundError):
             folder = str(Path.cwd())
@@ -71,7 +74,7 @@ class Conversation:
         self._has_ended = False
         self._importing = ""
         self._import_deadline = float("inf")
-        self.pid = self._fork()
+        self.pid = self._fork(to_measure)
         self.allow(limit_seconds)
         self._selector = selectors.DefaultSelector()
         for each in (self._channel, self._life, self._pipe):
@@ -150,10 +153,10 @@ class Conversation:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.end()
 
-    def _fork(self) -> int:
+    def _fork(self, to_measure: bool) -> int:
         """Have the worker started, by another server where the first one has been killed or does not answer."""
         for _ in range(2):
-            self._server = forks.ready()
+            self._server = forks.ready(to_measure=to_measure)
             with os_errors("no worker can be started"):
                 self._channel, channel = socket.socketpair()
                 self._life, life = socket.socketpair()

@@ -16,7 +16,7 @@ from uuid import uuid4
 import psutil
 
 from harness.errors import BadInput, cut
-from harness.executors.server import FORK, START_SECONDS
+from harness.executors.server import FORK, IMPORT, START_SECONDS
 from harness.text import harmless
 
 SERVER_ENVIRONMENT = {
@@ -55,7 +55,7 @@ class ForkServer:
         self.owner = os.getpid()
         self._mark = uuid4().hex
         self._start = monotonic()
-        self._is_ready = False
+        self._is_ready = self._can_measure = False
         self._control, control = socket.socketpair()
         self._control.settimeout(RESPONSE_SECONDS)
         self._output, output = os.pipe()
@@ -87,19 +87,33 @@ class ForkServer:
         """Whether it runs."""
         return self._process.poll() is None
 
-    def await_imports(self) -> None:
+    def await_imports(self, *, to_measure: bool = False) -> None:
         """Wait until it has everything imported.
+
+        Args:
+            to_measure: That measuring a cell needs; else that any worker does.
 
         Raises:
             ServerEnded: It ended before.
             BadInput: It did not get there in time; the message says at what it was. It has been killed.
         """
+        if not self._is_ready:
+            self._await_imports()
+            self._is_ready = True
+        if to_measure and not self._can_measure:
+            self._start = monotonic()
+            with suppress(OSError):  # its end is seen below
+                self._control.sendall(IMPORT)
+            self._await_imports()
+            self._can_measure = True
+
+    def _await_imports(self) -> None:
         said, told = b"", b""
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
             if not self._is_ready:
                 selector.register(self._output, selectors.EVENT_READ)
-            while not self._is_ready:
+            while not told.endswith(b"\n\n"):
                 seconds = self._start + START_SECONDS - monotonic()
                 ready = [key.fileobj for key, _ in selector.select(seconds)]
                 at = next((line for line in reversed(told.decode().splitlines()) if line), "Python")
@@ -116,7 +130,6 @@ class ForkServer:
                 elif seconds <= 0:
                     self.kill()
                     raise BadInput(f"the fork server: importing {at}: not finished after {START_SECONDS} s")
-                self._is_ready = told.endswith(b"\n\n")
 
     def fork(self, *descriptors: int) -> None:
         """Ask for a worker, to be given the descriptors; see :mod:`harness.executors.server` for what they are.
@@ -190,8 +203,11 @@ def start() -> ForkServer:
         return _server
 
 
-def ready() -> ForkServer:
+def ready(*, to_measure: bool = False) -> ForkServer:
     """The fork server with everything imported; another one, once, where it is killed meanwhile.
+
+    Args:
+        to_measure: Whether a cell is to be measured: that takes more than questions do.
 
     Raises:
         BadInput: It cannot import what workers need, or not in time.
@@ -199,11 +215,11 @@ def ready() -> ForkServer:
     with _lock:
         try:
             server = start()
-            server.await_imports()
+            server.await_imports(to_measure=to_measure)
         except ServerEnded:
             server = start()
             try:
-                server.await_imports()
+                server.await_imports(to_measure=to_measure)
             except ServerEnded as ended:
                 raise BadInput(str(ended)) from None
         return server

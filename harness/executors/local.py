@@ -92,6 +92,7 @@ class LocalExecutor:
     def ready(self) -> None:
         """Wait until the fork server has everything imported, so that no cell pays for it."""
         self.ask("harness.executors.child:ready")
+        forks.ready(to_measure=True)
 
     def run(self, cells: Iterable[Cell]) -> Iterator[Measurement]:
         """Measure each cell; whatever becomes of it is a measurement, and the next one goes on."""
@@ -101,13 +102,16 @@ class LocalExecutor:
 
     def measure(self, cell: Cell, repeat: int = 0, traces: Path | None = None) -> Measurement:
         """Measure a cell in its ``repeat``-th process; with ``traces``, leave its memory timeline in that folder."""
-        forks.ready()
+        forks.ready(to_measure=True)
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         start, oom_kills = perf_counter(), count_oom_kills()
         record = _Record()
         try:
             with Conversation(
-                measure_cell, cell.model_dump_json(), traces, self._plugins, limit_seconds=cell.time_limit_seconds
+                measure_cell,
+                *(cell.model_dump_json(), traces, self._plugins),
+                limit_seconds=cell.time_limit_seconds,
+                to_measure=True,
             ) as worker:
                 try:
                     record.follow(worker)

@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
@@ -20,18 +21,18 @@ from harness import registry
 from harness.executors.child import begin
 from harness.executors.lifetime import adopt_orphans, die_with
 
-PRELOAD = [
+FIRST = [
     "torch.autograd.profiler",
     "torch.utils.flop_counter",
-    "torch._dynamo",
-    "scipy.stats",
     "harness.worker",
     *(module for kind in registry.REGISTRIES for module in kind.modules()),
 ]
-"""What is imported once, so that a cell starts in milliseconds instead of the seconds torch takes.
+"""What is imported once, so that a worker starts in milliseconds instead of the seconds torch takes.
 
 None of it may start a thread or touch CUDA.
 """
+TO_MEASURE = ["torch._dynamo", "scipy.stats"]
+"""What measuring a cell needs besides, imported when the first is to be: it takes as long again."""
 
 START_SECONDS = 300
 """Longest the imports may take: seconds where the files are at hand, minutes over a slow network."""
@@ -39,28 +40,24 @@ ORPHANS_SECONDS = 2.0
 """Longest to wait for killed descendants of a worker: one in an uninterruptible call of the kernel stays."""
 NUMBER = struct.Struct("!q")
 """How a process id, an exit code, or the negative number of an error at forking is sent."""
-FORK = b"f"
+FORK, IMPORT = b"f", b"i"
+"""What the parent asks for: a worker; that everything be imported that a cell needs."""
 
 
 def serve(control: int, parent: int) -> None:
     """Import what workers need, then fork and end them until the parent goes.
 
     Args:
-        control: Descriptor of the socket on which the parent asks for workers. It is told the name of each module
-            before its import, a line each, and an empty line when all are there.
+        control: Descriptor of the socket on which the parent asks. It is told the name of each module before its
+            import, a line each, and an empty line when all are there.
         parent: Its process id.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)  # an import may hang, and nothing has been started yet that had to be ended
     signal.alarm(2 * START_SECONDS)  # should the parent not be there to see to it, nor the kernel
     channel = socket.socket(fileno=control)
-    for module in PRELOAD:
-        channel.sendall(f"{module}\n".encode())
-        with suppress(Exception, SystemExit):  # a worker that needs it says what is wrong with it
-            import_module(module)
-    channel.sendall(b"\n")
+    _import(FIRST, channel)
     signal.alarm(0)
-    gc.freeze()  # what has been imported lives on: looking through it for garbage would copy its pages in every worker
     _silence()
     die_with(parent, signal.SIGCONT)  # wakes this process, should it be stopped, to see that the parent has gone
     workers = _Workers(channel, parent)
@@ -69,6 +66,15 @@ def serve(control: int, parent: int) -> None:
     finally:
         workers.end_all()
         os._exit(0)
+
+
+def _import(modules: Sequence[str], told: socket.socket) -> None:
+    for module in modules:
+        told.sendall(f"{module}\n".encode())
+        with suppress(Exception, SystemExit):  # a worker that needs it says what is wrong with it
+            import_module(module)
+    gc.freeze()  # what has been imported lives on: looking through it for garbage would copy its pages in every worker
+    told.sendall(b"\n")
 
 
 def _silence() -> None:
@@ -111,7 +117,10 @@ class _Workers:
                     asked, descriptors, _, _ = socket.recv_fds(self._control, len(FORK), 3)
                     if not asked:
                         return
-                    self._fork(*descriptors)
+                    if asked == IMPORT:
+                        _import(TO_MEASURE, self._control)
+                    else:
+                        self._fork(*descriptors)
                 elif key.fileobj == self._awake:
                     with suppress(BlockingIOError):
                         os.read(self._awake, 2**16)

@@ -12,6 +12,7 @@ from harness.bilevel import Problem, Task
 from harness.inner import DifferentiableSolver, inner_solver
 from harness.objective import Objective
 from harness.pytree import Layout
+from tests.combinations import crossing
 
 PROBLEMS: dict[str, dict[str, Any]] = {
     "linear": {"dim": 8, "n": 16},
@@ -67,8 +68,7 @@ def flat(result: harness.MetaGradient) -> Tensor:
     return torch.cat([g.reshape(-1) for g in result.grad.values()])
 
 
-@pytest.mark.parametrize("problem_name", PROBLEMS)
-@pytest.mark.parametrize("inner", UNROLLED)
+@pytest.mark.parametrize(("inner", "problem_name"), list(crossing(UNROLLED, [*PROBLEMS])))
 def test_exact_estimators_are_the_derivative_of_the_k_step_solution(inner: str, problem_name: str) -> None:
     """Directional derivatives of θ ↦ L(φ_K(θ)) by central differences: off by O(h²) and by rounding over h."""
     problem, task, lam, lr = setting(problem_name)
@@ -124,8 +124,7 @@ def implicit(rate_of: str, kappa: float, smallest: float) -> tuple[dict[str, Any
     }[rate_of]
 
 
-@pytest.mark.parametrize("problem_name", PROBLEMS)
-@pytest.mark.parametrize("inner", [*UNROLLED, *OTHERS])
+@pytest.mark.parametrize(("inner", "problem_name"), list(crossing([*UNROLLED, *OTHERS], [*PROBLEMS])))
 @pytest.mark.parametrize(
     "name", ["imaml-cg", "imaml-minres", "imaml-neumann", "imaml-nystrom", "imaml-dense", "darts-fd"]
 )
@@ -148,8 +147,7 @@ def test_implicit_estimators_solve_their_system(name: str, inner: str, problem_n
     assert result.diagnostics.negative_curvature is False
 
 
-@pytest.mark.parametrize("problem_name", PROBLEMS)
-@pytest.mark.parametrize("inner", [*UNROLLED, *OTHERS])
+@pytest.mark.parametrize(("inner", "problem_name"), list(crossing([*UNROLLED, *OTHERS], [*PROBLEMS])))
 def test_first_order_estimators_need_only_the_last_iterate(inner: str, problem_name: str) -> None:
     problem, task, lam, lr = setting(problem_name)
     theta = problem.theta()

@@ -12,11 +12,15 @@ import psutil
 import pytest
 
 from harness.errors import BadInput
-from harness.executors import forks
+from harness.executors import LocalExecutor, forks
+from harness.executors.child import answer
+from harness.executors.conversation import Conversation
 from harness.executors.forks import ForkServer, ServerEnded
+from harness.executors.server import TO_MEASURE
 
 HANGS = "import ctypes, pathlib; pathlib.Path({mark!r}).touch(); ctypes.PyDLL(None).pause()"
 PATIENCE_SECONDS = 120.0
+TESTS = Path(__file__).parents[1]
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -126,3 +130,23 @@ def test_it_serves_a_daemonic_process_and_needs_no_socket_in_the_temporary_folde
         [sys.executable, "-c", DAEMONIC], env=environment, capture_output=True, text=True, check=True, timeout=120
     )
     assert (done.stdout, done.stderr) == (f"{folder}\n", "")
+
+
+def test_what_measuring_needs_is_imported_when_a_cell_is_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TESTS)
+    monkeypatch.setattr(forks, "_server", None)
+    executor = LocalExecutor(plugins=["faults"])
+
+    def imported() -> set[str]:
+        return {name for name in TO_MEASURE if executor.ask("faults:has_imported", name)}
+
+    try:
+        assert imported() == set()
+        executor.ready()
+        assert imported() == {*TO_MEASURE}
+        forks.start().kill()
+        with Conversation(answer, "time:sleep", [(0,)], (), limit_seconds=60.0, to_measure=True) as worker:
+            worker.hear()
+        assert imported() == {*TO_MEASURE}
+    finally:
+        forks.start().close()

@@ -6,6 +6,7 @@
 
 import csv
 import json
+import mmap
 import os
 import random
 import signal
@@ -102,7 +103,6 @@ class Trial:
         self._suite.write_text(SUITE)
         self._run = 0
         self._command(self._measuring())
-        self._command(self._reporting())
         self._undisturbed = certain(self.path)
         assert len(self._undisturbed) == CELLS
         self._begin()
@@ -129,6 +129,8 @@ class Trial:
         if stage == "report":
             if not self._is_done():
                 self._command(self._measuring())
+            if stage not in self.durations:
+                self._command(self._reporting())
         elif self._is_done():
             self._finish()
             self._begin()
@@ -161,13 +163,14 @@ class Trial:
         self._run += 1
 
     def _finish(self) -> None:
-        """The run at hand goes on to its end, is reported, and is what it would have been."""
+        """The run at hand goes on to its end and is what it would have been, with its report if that was begun."""
         self._command(self._measuring())
-        self._command(self._reporting())
         assert certain(self.path) == self._undisturbed
         assert len(lines(self.path)) == CELLS
+        if (self.path / "report").exists():
+            self._command(self._reporting())
+            assert (self.path / "report" / "index.html").stat().st_size
         assert not [each for each in self.path.rglob("*") if is_remnant(each)]
-        assert (self.path / "report" / "index.html").stat().st_size
 
     def _is_done(self) -> bool:
         return len(lines(self.path)) == CELLS
@@ -184,38 +187,42 @@ class Trial:
         Returns:
             The stage it was at when it was killed and how often it had come to it; ``None`` where it had ended before.
         """
-        told = self.folder / "stage"
-        told.write_bytes(bytes([0, 0]))
+        file = self.folder / "stage"
+        file.write_bytes(bytes([0, 0]))
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.kills.staged", str(told), *arguments],
+            [sys.executable, "-m", "tests.kills.staged", str(file), *arguments],
             env=os.environ | {MARK: str(os.getpid())},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        since, last, deadline = time.perf_counter(), (0, 0), time.perf_counter() + PATIENCE_SECONDS
-        while process.poll() is None:
-            assert time.perf_counter() < deadline, f"{arguments}: not finished"
-            at = told.read_bytes()
-            if (at[0], at[1]) != last:
-                if kill is None:
-                    self._note(STAGES[last[0]], time.perf_counter() - since)
-                since, last = time.perf_counter(), (at[0], at[1])
-            there = kill and STAGES[at[0]] == kill[0] and max(at[1], 1) >= kill[1]
-            if kill and there and time.perf_counter() - since >= kill[2]:
-                process.send_signal(signal.SIGKILL)
-                break
-            time.sleep(1e-4)
-        _, error = process.communicate()
-        if process.returncode == -signal.SIGKILL:
-            at = told.read_bytes()
-            return STAGES[at[0]], at[1]
+        since, last, deadline = time.perf_counter(), (STAGES[0], 1), time.perf_counter() + PATIENCE_SECONDS
+        with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 2) as told:
+            while process.poll() is None:
+                assert time.perf_counter() < deadline, f"{arguments}: not finished"
+                if (at := _place(told)) != last:
+                    if kill is None:
+                        self._note(last[0], time.perf_counter() - since)
+                    since, last = time.perf_counter(), at
+                if kill and at[0] == kill[0] and at[1] >= kill[1] and time.perf_counter() - since >= kill[2]:
+                    process.send_signal(signal.SIGKILL)
+                    break
+                time.sleep(1e-4)
+            _, error = process.communicate()
+            if process.returncode == -signal.SIGKILL:
+                return _place(told)
         if kill is None:
-            self._note(STAGES[last[0]], time.perf_counter() - since)
+            self._note(last[0], time.perf_counter() - since)
         assert process.returncode == 0, error.decode()
         return None
 
     def _note(self, stage: str, seconds: float) -> None:
         self.durations.setdefault(stage, []).append(seconds)
+
+
+def _place(told: mmap.mmap) -> tuple[str, int]:
+    """The stage and how often it has been come to, as the command tells; before it does, it plans."""
+    stage, count = told[:]
+    return STAGES[stage], max(count, 1)
 
 
 def lines(path: Path) -> list[bytes]:

@@ -1,6 +1,6 @@
 """One fault planted on problems of several kinds: its name is the right one or "unknown", and never another."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import harness
 from harness.bilevel import Problem, Task
 from harness.cell import Reference
 from harness.pytree import Params
+from tests.combinations import by_turns
 from tests.validation.plain import Implicit, Unrolled
 
 
@@ -101,25 +102,18 @@ def named(report: harness.ValidationReport) -> list[str]:
     return report.cause.kind.split(" or ") if report.cause else ["unknown"]
 
 
-def on_problems(faults: Iterable[str]) -> Iterator[Any]:
-    """Each fault on every problem: on the quickest and on one of the others by turns, on the rest where thorough."""
-    quickest, *others = PROBLEMS
-    for place, fault in enumerate(faults):
-        here = {quickest, others[place % len(others)]}
-        for problem in PROBLEMS:
-            yield pytest.param(problem, fault, marks=() if problem in here else pytest.mark.thorough)
-
-
-@pytest.mark.parametrize(("problem", "fault"), list(on_problems(OF_UNROLLED)))
-def test_faults_of_backprop_have_their_name(problem: str, fault: str) -> None:
+@pytest.mark.parametrize(("fault", "problem"), list(by_turns(OF_UNROLLED, [*PROBLEMS])))
+def test_faults_of_backprop_have_their_name(fault: str, problem: str) -> None:
     right, (kind, planted) = UNROLLED[problem], OF_UNROLLED[fault]
     settings: dict[str, Any] = {"lam": right.lam, "steps": right.steps, "lr": right.lr, "seeds": 2}
     report = harness.validate(planted(right), vs="backprop", **settings, **PROBLEMS[problem]())
     assert kind in named(report), report
 
 
-@pytest.mark.parametrize(("problem", "fault"), list(on_problems(OF_IMPLICIT)))
-def test_faults_of_the_implicit_method_have_their_name_or_none(problem: str, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "problem"), list(by_turns(OF_IMPLICIT, ["linear", "logistic", "sinusoid", "linear", "mlp", "module"]))
+)
+def test_faults_of_the_implicit_method_have_their_name_or_none(fault: str, problem: str) -> None:
     right, (kind, planted) = IMPLICIT[problem], OF_IMPLICIT[fault]
     settings: dict[str, Any] = {"lam": right.lam, "steps": right.steps, "lr": right.lr, "seeds": 2}
     report = harness.validate(planted(right), vs="implicit", **settings, **PROBLEMS[problem]())
