@@ -7,10 +7,11 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -155,10 +156,16 @@ class Cell(Model):
         """What the cell has in common with those that differ from it in nothing but K."""
         return self.model_copy(update={"steps": 1}).key
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of the content, 16 hexadecimal digits."""
         return _hashed(_content(self, Cell.model_fields))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's: the copy has a key of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("key", None)
+        return copied
 
     @property
     def stored_key(self) -> str:

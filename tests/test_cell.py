@@ -27,7 +27,10 @@ def test_key_is_stable():
 
 
 def test_key_follows_a_changed_copy():
-    assert example().key != example().model_copy(update={"steps": 26}).key == example(steps=26).key
+    cell = example()
+    assert cell.key != cell.model_copy(update={"steps": 26}).key == example(steps=26).key
+    assert cell == example()
+    assert hash(cell.model_dump_json()) == hash(example().model_dump_json())
 
 
 def test_a_family_differs_in_steps_alone():

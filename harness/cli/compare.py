@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 EXIT_CODES = "Exit codes: 0 nothing is worse; 1 something is; 2 bad input; 130 interrupted."
 _STYLES = {"worse": "bold red", "unclear": "yellow", "better": "green", "same": "dim"}
 _PIPE_COLUMNS = 160
+MOST_SHOWN = 500
+"""Findings that are printed; nobody reads more of them in a terminal."""
 
 
 def compare(
@@ -119,11 +121,11 @@ def compare(
 
 
 def show(comparison: "Comparison", findings: Sequence["Finding"], to: Console) -> None:
-    """Print the findings, what else to know, and the verdicts counted."""
+    """Print the findings, the gravest of them where they are many, what else to know, and the verdicts counted."""
     from harness.compare import HEADERS, row
 
     of_setting: dict[str, list[Finding]] = {}
-    for each in findings:
+    for each in findings[:MOST_SHOWN]:
         of_setting.setdefault(each.setting, []).append(each)
     for setting, alike in of_setting.items():
         to.print(Text(setting, "bold"))
@@ -135,6 +137,9 @@ def show(comparison: "Comparison", findings: Sequence["Finding"], to: Console) -
             table.add_row(Text(verdict, _STYLES[each.verdict]), *map(Text, texts))
         to.print(table)
         to.print()
+    if len(findings) > MOST_SHOWN:
+        left_out = len(findings) - MOST_SHOWN
+        to.print(Text(f"note: {left_out:,} more findings, of no graver verdicts; --json and --markdown have all"))
     for notice in comparison.notes:
         to.print(Text(f"note: {notice}"), soft_wrap=True)
     to.print(Text(comparison.summary), soft_wrap=True)

@@ -1,6 +1,7 @@
 """Time against memory against error: which cells no other beats in all of them."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,10 @@ def candidates(setting: Setting) -> list[Candidate]:
 def optimal(among: Iterable[Candidate]) -> list[Candidate]:
     """Those that none at the same K beats, what is in doubt left out."""
     pool = [each for each in among if not each.doubt]
-    return [each for each in pool if not any(o.steps == each.steps and o.beats(each) for o in pool)]
+    rivals: dict[int, list[Candidate]] = {}
+    for each in pool:
+        rivals.setdefault(each.steps, []).append(each)
+    return [each for each in pool if not any(other.beats(each) for other in rivals[each.steps])]
 
 
 def pareto_chart(setting: Setting, styles: Styles) -> Chart | None:
@@ -89,6 +93,7 @@ def pareto_chart(setting: Setting, styles: Styles) -> Chart | None:
     if len({each.label for each in pool}) < 2:
         return None
     best, metric = optimal(pool), error_metric(setting)
+    among_best = set(best)
     in_bytes = scale("B", sorted(each.peak_bytes for each in pool)[len(pool) // 2])
     in_seconds = scale("s", sorted(each.seconds for each in pool)[len(pool) // 2])
     drawing = Drawing()
@@ -112,9 +117,9 @@ def pareto_chart(setting: Setting, styles: Styles) -> Chart | None:
                 "y": [each.peak_bytes / in_bytes.factor for each in own],
                 "marker": {
                     **marks(style, size=10),
-                    "opacity": [1.0 if each.doubt or each in best else FAINT for each in own],
+                    "opacity": [1.0 if each.doubt or each in among_best else FAINT for each in own],
                 },
-                "hovertext": [_told(each, each in best, metric) for each in own],
+                "hovertext": [_told(each, each in among_best, metric) for each in own],
             }
             drawing.add(curve.label, style, [trace])
     return Chart(
@@ -179,8 +184,8 @@ def _texts(each: Candidate, there: Sequence[Candidate], best: Sequence[Candidate
 
 def _joined(best: Iterable[Candidate]) -> list[int]:
     """K with a front to draw, spread evenly where there are many."""
-    held = [each.steps for each in best]
-    several = sorted({k for k in held if held.count(k) > 1})
+    held = Counter(each.steps for each in best)
+    several = sorted(k for k, count in held.items() if count > 1)
     return several[:: math.ceil(len(several) / FRONTS)] if several else []
 
 

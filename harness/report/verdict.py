@@ -1,6 +1,6 @@
 """The verdict: what a reader should take away, in words computed from the numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from statistics import median
 
@@ -141,9 +141,9 @@ def _where_acceptable(implicit: Curve, premise: str) -> str:
     return f"choose it where its error, which was not measured here, is acceptable{premise}{either}"
 
 
-def _disturbed(setting: Setting, curves: Iterable[Curve], values: Iterable[float]) -> bool:
+def _disturbed(setting: Setting, curves: Iterable[Curve], values: Collection[float]) -> bool:
     """Whether other processes disturbed any of the curves' times there."""
-    return any(value in disturbed(setting, curve) for curve in curves for value in values)
+    return not all(disturbed(setting, curve).keys().isdisjoint(values) for curve in curves)
 
 
 def _since(ratios: Mapping[float, float]) -> float:

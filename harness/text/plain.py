@@ -21,7 +21,9 @@ def is_harmless(text: str) -> bool:
 
 def one_line(text: str) -> str:
     """``text`` without line breaks and control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(text.split())
 
 
 def shortened(text: str, length: int) -> str:

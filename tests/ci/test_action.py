@@ -176,6 +176,7 @@ def test_failed_cells_are_reported_and_fail_at_the_end(workflow: Workflow) -> No
     assert workflow.outputs["verdict"] == {"verdict": "error"}
 
 
+@pytest.mark.thorough
 def test_strict_fails_what_could_not_be_tested(workflow: Workflow) -> None:
     (workflow.folder / "small.toml").write_text(SUITE)
     codes = workflow.run(suite="small.toml", steps="1", strict="true")
@@ -215,7 +216,7 @@ def test_the_workflow_gives_inputs_that_there_are_and_reads_outputs_that_there_a
     assert [step for step in job["steps"] if "${{" in step.get("run", "")] == []
 
 
-@pytest.mark.parametrize(("bound", "code"), [("1e-10", 0), ("-1", 1)])
+@pytest.mark.parametrize(("bound", "code"), [pytest.param("1e-10", 0, marks=pytest.mark.thorough), ("-1", 1)])
 def test_the_gitlab_job_leaves_its_artefacts(tmp_path: Path, workflow: Workflow, bound: str, code: int) -> None:
     (tmp_path / "small.toml").write_text(SUITE + EXPECT.format(bound))
     [job] = yaml.safe_load((ROOT / "examples" / "gitlab-ci.yml").read_text()).values()

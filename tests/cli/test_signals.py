@@ -128,7 +128,7 @@ def command(tmp_path: Path) -> Generator[Command]:
         ("planning", ("run", "--out", "out"), signal.SIGHUP, 129),
         ("forecast", ("run", "--out", "out"), signal.SIGTERM, 143),
         ("cell", ("run", "--out", "out"), signal.SIGINT, 130),
-        ("forecast", ("frontier", "--budget", "1MB"), signal.SIGTERM, 143),
+        pytest.param("forecast", ("frontier", "--budget", "1MB"), signal.SIGTERM, 143, marks=pytest.mark.thorough),
     ],
 )
 def test_a_signal_leaves_no_process_and_a_valid_run(

@@ -204,7 +204,7 @@ def faulty_here() -> bool:
     return bool((faulty_product(loss, point, point.sin()) - exact).norm() > 1e-4 * exact.norm())
 
 
-@pytest.mark.parametrize("vs", ["implicit", "backprop"])
+@pytest.mark.parametrize("vs", ["backprop", pytest.param("implicit", marks=pytest.mark.thorough)])
 def test_a_hessian_product_that_is_wrong_for_batch_norm(vs: Reference) -> None:
     if not faulty_here():
         pytest.skip("this PyTorch differentiates batch norm rightly by jvp(jacrev)")
