@@ -1,7 +1,7 @@
 """A run killed at random moments of every stage, continued each time by the same command, and looked over each time.
 
-``python -m tests.kills.kills KILLS FOLDER`` leaves every kill in ``FOLDER/kills.csv`` and what they came to in
-``FOLDER/README.md``.
+``python -m tests.kills.kills KILLS FOLDER`` leaves every kill in ``FOLDER/kills.csv``, from which it goes on where it was
+broken off, and what they came to in ``FOLDER/README.md``.
 """
 
 import csv
@@ -15,9 +15,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psutil
 
@@ -299,17 +300,36 @@ def summary(kills: Sequence[Kill], machine: str) -> str:
     )
 
 
+def stored(path: Path) -> list[Kill]:
+    """The kills of a file; none where there is none."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = [{name: _read(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return [Kill(**row) for row in rows]
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
+
+
 def main(count: str, folder: str) -> None:
-    """So many kills, evenly over the stages."""
+    """So many kills, evenly over the stages, those that the folder has included."""
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     stages = [STAGES[number % len(STAGES)] for number in range(int(count))]
     random.Random(SEED).shuffle(stages)
-    kills: list[Kill] = []
-    with TemporaryDirectory() as scratch, (out / "kills.csv").open("w", newline="") as file:
+    kills = stored(out / "kills.csv")
+    with TemporaryDirectory() as scratch, (out / "kills.csv").open("a", newline="") as file:
         writer = csv.DictWriter(file, [each.name for each in fields(Kill)], lineterminator="\n")
-        writer.writeheader()
-        for kill in Trial(Path(scratch)).kill_at(stages):
+        if not kills:
+            writer.writeheader()
+        runs = max((each.run for each in kills), default=0)
+        for found in Trial(Path(scratch), SEED + len(kills)).kill_at(stages[len(kills) :]):
+            kill = replace(found, kill=len(kills) + 1, run=runs + found.run)
             kills.append(kill)
             writer.writerow(asdict(kill))
             file.flush()
