@@ -1,7 +1,7 @@
 """A run killed at random moments of every stage, continued each time by the same command, and looked over each time.
 
-``python -m tests.kills.kills KILLS FOLDER`` leaves every kill in ``FOLDER/kills.csv``, from which it goes on where it was
-broken off, and what they came to in ``FOLDER/README.md``.
+``python -m tests.kills.kills KILLS FOLDER`` leaves every kill in ``FOLDER/kills.csv``, from which it goes on where it
+was broken off, and what they came to in ``FOLDER/README.md``.
 """
 
 import csv
