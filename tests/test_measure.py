@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,16 @@ harness.run(sys.argv[2], out=sys.argv[3], device="cpu", threads=1, plugins=["fau
 """
 
 
-def statuses(tmp_path: Path, **options: object) -> list[tuple[str, int, str, str | None]]:
-    """Of the lines a run adds: label, K, status and reason."""
+def statuses(
+    tmp_path: Path, text: str = SUITE, enter: Callable[[], object] | None = None, **options: object
+) -> list[tuple[str, int, str, str | None]]:
+    """Of the lines a run adds: label, K, status and reason. Its process calls ``enter`` before anything else."""
     suite, out = tmp_path / "greedy.toml", tmp_path / "out"
-    suite.write_text(SUITE)
+    suite.write_text(text)
     lines = out / "measurements.jsonl"
     before = len(lines.read_text().splitlines()) if lines.exists() else 0
-    subprocess.run([sys.executable, "-c", RUN, TESTS, suite, out, repr(options)], check=True, timeout=120)
+    command = [sys.executable, "-c", RUN, TESTS, suite, out, repr(options)]
+    subprocess.run(command, check=True, timeout=300, preexec_fn=enter)
     added = [json.loads(line) for line in lines.read_text().splitlines()[before:]]
     return [(each["cell"]["label"], each["cell"]["steps"], each["status"], each["reason"]) for each in added]
 

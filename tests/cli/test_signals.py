@@ -16,6 +16,7 @@ import pytest
 from harness.executors import forks
 from harness.store import load_run
 from tests.cli.conftest import heed_signals
+from tests.processes import marked
 
 PATIENCE_SECONDS = 120.0
 
@@ -97,14 +98,7 @@ class Command:
         (self.folder / "reached").unlink()
 
     def processes(self) -> list[psutil.Process]:
-        found: list[psutil.Process] = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("TEST_MARK") == self._mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
+        return marked("TEST_MARK", self._mark)
 
 
 def wait_for(condition: Callable[[], object]) -> None:

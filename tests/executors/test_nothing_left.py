@@ -19,6 +19,7 @@ from harness.executors import LocalExecutor, WorkerDied, conversation, forks
 from harness.executors.child import answer, measure_cell
 from harness.executors.conversation import Conversation, Lost
 from harness.executors.messages import Answer
+from tests.processes import marked
 
 TESTS = Path(__file__).parents[1]
 PATIENCE_SECONDS = 120.0
@@ -48,14 +49,7 @@ def descendants() -> set[int]:
     """What the fork server has started and lives, told by the mark in its environment."""
     server = forks.start()
     mark = psutil.Process(server.pid).environ()[forks.MARK]
-    found: set[int] = set()
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(forks.MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(process.pid)
-        except (psutil.Error, OSError):
-            continue
-    return found - {server.pid}
+    return {process.pid for process in marked(forks.MARK, mark)} - {server.pid}
 
 
 def measured(executor: LocalExecutor, of: Cell) -> tuple[Measurement, float]:
@@ -310,7 +304,7 @@ def test_a_fork_server_that_does_not_answer_is_replaced(
 
 SCRIPT = f"""
 import sys
-sys.path[:0] = [{str(TESTS)!r}, {str(TESTS / "executors")!r}]
+sys.path[:0] = [{str(TESTS.parent)!r}, {str(TESTS)!r}, {str(TESTS / "executors")!r}]
 from test_nothing_left import LocalExecutor, cell
 executor = LocalExecutor(plugins=["faults"])
 """

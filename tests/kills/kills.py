@@ -18,39 +18,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import psutil
+from pydantic import TypeAdapter
 
 from harness.cell import Status
 from harness.errors import BadInput
 from harness.files import is_remnant
 from harness.machine import describe
 from harness.store import MEASUREMENTS, load_run
+from tests.cli.conftest import SUITE
 from tests.kills.staged import STAGES
+from tests.processes import marked
 
-SUITE = """
-title = "Small"
-[problem]
-name = "linear"
-dim = 4
-n = 8
-[inner]
-lr = 0.5
-lam = 0.5
-[[estimator]]
-name = "maml"
-label = "MAML"
-[[estimator]]
-name = "imaml-cg"
-label = "iMAML"
-[grid]
-steps = [1, 2, 4]
-dtype = "float64"
-[measure]
-passes = ["accuracy", "memory", "counters"]
-references = ["backprop"]
-"""
 CELLS = 6
 MARK = "IMAML_BENCH_KILLS"
 """A variable of the environment that everything a command starts has with it."""
@@ -73,7 +52,7 @@ class Kill:
     stage: str
     """Where the command was when it was killed."""
     occurrence: int
-    """The how-manieth time it was there."""
+    """Which time it was there, counted from 1."""
     into_it_seconds: float
     """How long after it had got to where it was to be killed."""
     measured_before: int
@@ -106,7 +85,7 @@ class Trial:
         self._command(self._measuring())
         self._undisturbed = certain(self.path)
         assert len(self._undisturbed) == CELLS
-        self._begin()
+        self._run += 1
 
     @property
     def path(self) -> Path:
@@ -134,7 +113,7 @@ class Trial:
                 self._command(self._reporting())
         elif self._is_done():
             self._finish()
-            self._begin()
+            self._run += 1
         before = lines(self.path)
         occurrence = self._random.randint(1, CELLS - len(before)) if stage in ("cell", "append") else 1
         delay = self._random.random() * self._random.choice(self.durations[stage])
@@ -159,9 +138,6 @@ class Trial:
             twice=sum(count - 1 for count in ended_well(self.path).values()),
             left_behind=left_behind,
         )
-
-    def _begin(self) -> None:
-        self._run += 1
 
     def _finish(self) -> None:
         """The run at hand goes on to its end and is what it would have been, with its report if that was begun."""
@@ -260,20 +236,9 @@ def certain(path: Path) -> dict[str, Mapping[str, object]]:
 def processes_left() -> int:
     """How many of what a killed command had started do not end."""
     deadline = time.perf_counter() + PATIENCE_SECONDS
-    while (left := _marked()) and time.perf_counter() < deadline:
+    while (left := len(marked(MARK, str(os.getpid())))) and time.perf_counter() < deadline:
         time.sleep(0.02)
     return left
-
-
-def _marked() -> int:
-    count = 0
-    for process in psutil.process_iter():
-        try:
-            marked = process.environ().get(MARK) == str(os.getpid())
-            count += marked and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, OSError):
-            continue
-    return count
 
 
 def summary(kills: Sequence[Kill], machine: str) -> str:
@@ -306,15 +271,7 @@ def stored(path: Path) -> list[Kill]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        rows = [{name: _read(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    return [Kill(**row) for row in rows]
-
-
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text.lower())
-    except ValueError:
-        return text
+        return TypeAdapter(list[Kill]).validate_python([*csv.DictReader(file)])
 
 
 def main(count: str, folder: str) -> None:
