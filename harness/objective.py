@@ -74,7 +74,7 @@ class Objective:
             BadInput: λ is given by parameter but not for those of ``theta``, or is negative; or the problem's check of
                 itself fails.
         """
-        _look_over(problem, task, theta)
+        _look_over(problem, [task], theta)
         layout = Layout.of(theta)
         return cls(
             inner_loss=lambda phi: value_of(problem, "inner_loss", layout.unravel(phi), task.support),
@@ -88,9 +88,7 @@ class Objective:
     @classmethod
     def of_tasks(cls, problem: Problem, tasks: Sequence[Task], theta: Params, lam: float | Params) -> "Objective":
         """The objectives of several tasks of equal shapes side by side, by ``torch.func.vmap`` over the losses."""
-        for task in tasks:
-            require_task(task)
-        _look_over(problem, tasks[0], theta)
+        _look_over(problem, tasks, theta)
         layout = Layout.of(theta)
         support = _stack([task.support for task in tasks])
         query = _stack([task.query for task in tasks])
@@ -224,12 +222,13 @@ def strength(lam: float | Params, layout: Layout, like: Params) -> Strength:
     return flat
 
 
-def _look_over(problem: Problem, task: Task, theta: Params) -> None:
+def _look_over(problem: Problem, tasks: Sequence[Task], theta: Params) -> None:
     if torch.is_inference_mode_enabled():
         raise BadInput("nothing can be differentiated within torch.inference_mode(); leave it first")
-    require_task(task)
+    for task in tasks:
+        require_task(task)
     if isinstance(problem, Checked):
-        problem.check(task, theta)
+        problem.check(tasks[0], theta)
 
 
 def _side_by_side(problem: Problem, name: Name, layout: Layout, data: Any) -> Callable[[Tensor], Tensor]:

@@ -7,7 +7,7 @@ what is lost is at most the line being written, and opening the run again cuts i
 import gc
 import os
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import SEEK_END, FileIO
@@ -314,7 +314,7 @@ def _read_lines(path: Path, manifest: Manifest, take: Callable[[Judge, bytes | N
     count = whole_bytes = size = 0
     judge = Judge(manifest)
     if file.exists() or file.is_symlink():
-        with opened(file, LARGEST_RUN) as stream, _fit_for(os.fstat(stream.fileno()).st_size):
+        with opened(file, LARGEST_RUN) as stream, _without_collector(os.fstat(stream.fileno()).st_size):
             for number, (end, text) in enumerate(whole_lines(stream), start=1):
                 whole_bytes = end
                 try:
@@ -333,13 +333,12 @@ def _read_lines(path: Path, manifest: Manifest, take: Callable[[Judge, bytes | N
     return _Lines(latest, whole_bytes, whole_bytes < size, left_out, count)
 
 
-def _fit_for(size: int) -> AbstractContextManager[None]:
-    return _without_collector() if size > LARGE_BYTES else nullcontext()
-
-
 @contextmanager
-def _without_collector() -> Generator[None]:
+def _without_collector(size: int) -> Generator[None]:
     """The collector of cycles paused: there are none in what is read, and it would go over all of it many times."""
+    if size <= LARGE_BYTES:
+        yield
+        return
     was_enabled, frozen = gc.isenabled(), gc.get_freeze_count()
     gc.disable()
     try:

@@ -101,7 +101,7 @@ class ModuleProblem(Checked):
         object.__setattr__(self, "_checked", True)
 
     def remedy(self, parameter: str) -> str:
-        """Of an embedding whose padding has no gradient though the loss depends on it."""
+        """What to do about an embedding whose padding has no gradient though the loss depends on it."""
         layer = self._held.module.get_submodule(parameter.rpartition(".")[0])
         row = layer.padding_idx if isinstance(layer, nn.Embedding | nn.EmbeddingBag) else None
         if row is None:

@@ -138,7 +138,7 @@ def _copied(module: nn.Module) -> nn.Module:
 def _keeper(module: nn.Module) -> str:
     """The layer, and the attribute if it is found, in which a forward pass left what cannot be copied."""
     for name, layer in module.named_modules():
-        for attribute in vars(layer).keys() - set(_REGISTERED):
+        for attribute in (each for each in vars(layer) if each not in _REGISTERED):
             try:
                 copy.deepcopy(vars(layer)[attribute])
             except Exception:
